@@ -1,0 +1,499 @@
+//! The one door for what comes from outside: a session and a bundle both end here.
+//!
+//! What arrives is verified before it reaches this file. Here it is decided whether it is new,
+//! whether it fits what is held, whether the feed has forked, and whether there is room. Nothing
+//! here depends on the order in which things come: the same set ends in the same state.
+
+mod branches;
+mod room;
+
+use crate::account::{self, Origin};
+use crate::content::{Content, is_structural};
+use crate::entry::EntryId;
+use crate::fork::VerifiedFork;
+use crate::key::{FeedId, Signature};
+use crate::limits::{ISLANDS_PER_FEED, SEGMENT_ENTRIES};
+use crate::policy::{CarryClass, Carrier};
+use crate::segment::{Entry, Reject, Segment};
+use crate::store::{
+    ArrivalKind, FeedRow, Kept, NewEntry, OriginRow, State, StoreError, Stored, Writer,
+};
+
+/// A verified segment in memory of its own, waiting to be taken in.
+#[derive(Debug, Clone)]
+pub(crate) struct Incoming {
+    pub(crate) feed: FeedId,
+    pub(crate) first_seq: u64,
+    pub(crate) prev: Option<EntryId>,
+    pub(crate) entries: Vec<Piece>,
+    pub(crate) signature: Signature,
+    pub(crate) origin: Option<Origin>,
+}
+
+/// One entry of an incoming segment.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) id: EntryId,
+    pub(crate) stub: crate::entry::Stub,
+    pub(crate) age: u32,
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) follows: bool,
+}
+
+impl From<Segment<'_>> for Incoming {
+    fn from(segment: Segment<'_>) -> Self {
+        let piece = |entry: &Entry<'_>| Piece {
+            id: entry.id,
+            stub: entry.stub,
+            age: entry.age,
+            payload: entry.payload.map(<[u8]>::to_vec),
+            follows: entry.follows,
+        };
+        Self {
+            feed: segment.feed,
+            first_seq: segment.first_seq,
+            prev: segment.prev,
+            entries: segment.entries.iter().map(piece).collect(),
+            signature: segment.signature,
+            origin: segment.origin,
+        }
+    }
+}
+
+impl Incoming {
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.first_seq.saturating_add(self.entries.len() as u64).saturating_sub(1)
+    }
+
+    fn piece(&self, seq: u64) -> Option<&Piece> {
+        self.entries.get(usize::try_from(seq.checked_sub(self.first_seq)?).ok()?)
+    }
+
+    /// The id before `seq`, as this segment tells it.
+    fn before(&self, seq: u64) -> Option<EntryId> {
+        if seq <= self.first_seq {
+            self.prev
+        } else {
+            self.piece(seq.saturating_sub(1)).map(|piece| piece.id)
+        }
+    }
+
+    /// Bytes that the segment takes in memory.
+    pub(crate) fn weight(&self) -> u64 {
+        let payload = |piece: &Piece| 160 + piece.payload.as_ref().map_or(0, Vec::len) as u64;
+        self.entries.iter().map(payload).sum::<u64>().saturating_add(256)
+    }
+}
+
+/// Who hands something over, and by which way.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// Words for the way, shown as provenance.
+    pub(crate) via: String,
+    /// Whose share of the strangers' quota it counts against.
+    pub(crate) carrier: Carrier,
+}
+
+/// Why something that is right was still not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The user blocked the feed.
+    #[error("the feed is blocked")]
+    Blocked,
+    /// No room is left within the quota that applies.
+    #[error("no room is left for it within the quota")]
+    NoRoom,
+    /// It was dropped for want of room before.
+    #[error("it was dropped for want of room before")]
+    LeftOutBefore,
+    /// The feed's first entry is not held, so it is carried for nobody.
+    #[error("the feed's first entry is not here")]
+    NoCertificate,
+    /// The feed may be carried by its contacts only.
+    #[error("the feed is not open to be carried")]
+    NotOpen,
+    /// Too many gaps in the feed are open already.
+    #[error("too many gaps of the feed are open")]
+    TooManyGaps,
+    /// It continues a branch of a forked feed whose beginning is not held.
+    #[error("it continues a branch that is not held")]
+    Unlinked,
+    /// It belongs to a branch of a forked feed that is not kept.
+    #[error("it belongs to a branch that is not kept")]
+    OtherBranch,
+    /// A payload came for an entry that is not held.
+    #[error("its entry is not here")]
+    NoEntry,
+}
+
+/// What became of something that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// So many entries are new.
+    New(u64),
+    /// A payload is new.
+    Payload,
+    /// All of it was known.
+    Known,
+    /// It proved a fork that was not known.
+    Forked,
+    /// It was right, but is not kept.
+    Left(Refusal, u64),
+    /// It was wrong.
+    Wrong(Reject),
+}
+
+/// Takes a segment in.
+pub(crate) fn segment(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    incoming: &Incoming,
+) -> Result<Outcome, StoreError> {
+    let count = incoming.entries.len() as u64;
+    let left = |refusal| Ok(Outcome::Left(refusal, count));
+    let relation = writer.relation(&incoming.feed)?;
+    if relation == Some(BLOCKED) {
+        writer.heads.counts.blocked_entries += count;
+        return left(Refusal::Blocked);
+    }
+    let number = match writer.number(&incoming.feed, 0)? {
+        Some(number) if writer.is_held(number)? => number,
+        _ => match found_feed(writer, source, incoming, relation)? {
+            Ok(number) => number,
+            Err(refusal) => return left(refusal),
+        },
+    };
+    let row = writer.row(number)?;
+    let fast = row.fork_seq.is_none()
+        && row.head().saturating_add(1) == incoming.first_seq
+        && row.runs.last().is_some_and(|run| run.1 == row.head())
+        && Some(row.head_id) == incoming.prev;
+    let is_own = row.own == OWN;
+    if fast {
+        let taken = take(writer, source, number, incoming, incoming.first_seq)?;
+        if is_own && matches!(taken, Outcome::New(_)) {
+            writer.retire_own()?;
+        }
+        return Ok(taken);
+    }
+    branches::place(writer, source, number, incoming)
+}
+
+const BLOCKED: u8 = 2;
+const FOLLOWED: u8 = 1;
+/// The feed that this device writes.
+pub(crate) const OWN: u8 = 1;
+
+/// Begins to keep a feed that was not held, if it may be.
+fn found_feed(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    incoming: &Incoming,
+    relation: Option<u8>,
+) -> Result<Result<u32, Refusal>, StoreError> {
+    let class =
+        if relation == Some(FOLLOWED) { CarryClass::Followed } else { CarryClass::Stranger };
+    if class == CarryClass::Stranger {
+        let Some(origin) = incoming.origin else { return Ok(Err(Refusal::NoCertificate)) };
+        if origin.carry != account::Carry::Open {
+            return Ok(Err(Refusal::NotOpen));
+        }
+        if writer.left_out(&incoming.feed)?.is_some_and(|last| last >= incoming.last_seq()) {
+            return Ok(Err(Refusal::LeftOutBefore));
+        }
+    }
+    let carrier = writer.carrier(&source.carrier.encode())?;
+    if class == CarryClass::Stranger
+        && !room::make(writer, class, carrier, None, crate::store::FEED_COST)?
+    {
+        writer.leave_out(&incoming.feed, incoming.last_seq())?;
+        return Ok(Err(Refusal::NoRoom));
+    }
+    let number = writer.add_feed(FeedRow {
+        id: incoming.feed,
+        branch: 0,
+        class,
+        origin: incoming.origin.map(OriginRow::from),
+        runs: Vec::new(),
+        floor: 1,
+        head_id: EntryId::from_bytes([0; 32]),
+        entries: 0,
+        bytes: 0,
+        carrier,
+        since: 0,
+        fork_seq: None,
+        retracts: false,
+        own: 0,
+    })?;
+    Ok(Ok(number))
+}
+
+impl From<Origin> for OriginRow {
+    fn from(origin: Origin) -> Self {
+        Self { account: origin.account, carry: origin.carry, retired: origin.retired }
+    }
+}
+
+/// Keeps those entries of a segment from `from` on that `number` does not hold; all of them link.
+fn take(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    number: u32,
+    incoming: &Incoming,
+    from: u64,
+) -> Result<Outcome, StoreError> {
+    let row = writer.row(number)?.clone();
+    if row.class == CarryClass::Stranger && row.origin.is_none() && incoming.origin.is_none() {
+        return Ok(Outcome::Left(Refusal::NoCertificate, incoming.entries.len() as u64));
+    }
+    let missing: Vec<u64> =
+        (from..=incoming.last_seq()).filter(|seq| !row.holds(*seq)).collect();
+    let runs = consecutive(&missing);
+    let count = missing.len() as u64;
+    if row.runs.len().saturating_add(runs.len()) as u64 > ISLANDS_PER_FEED {
+        return Ok(Outcome::Left(Refusal::TooManyGaps, count));
+    }
+    let bytes = missing.iter().filter_map(|seq| incoming.piece(*seq)).map(cost).sum();
+    if row.class != CarryClass::Own && !room::make(writer, row.class, row.carrier, Some(number), bytes)? {
+        writer.heads.counts.left_out_entries += count;
+        writer.leave_out(&row.id, incoming.last_seq())?;
+        return Ok(Outcome::Left(Refusal::NoRoom, count));
+    }
+    if let Some(origin) = incoming.origin {
+        writer.row_mut(number)?.origin = Some(OriginRow::from(origin));
+    }
+    let via = writer.via(&source.via)?;
+    for &(first, last) in &runs {
+        let mut entries = Vec::with_capacity(usize::try_from(SEGMENT_ENTRIES).unwrap_or(32));
+        for seq in first..=last {
+            let Some(piece) = incoming.piece(seq) else { continue };
+            let signature = (seq == incoming.last_seq()).then_some(incoming.signature);
+            entries.push(new_entry(writer, number, seq, piece, signature)?);
+        }
+        writer.append(number, first, incoming.before(first), entries)?;
+        writer.arrived(number, (first, last), ArrivalKind::Entries, via)?;
+    }
+    for seq in missing {
+        if let Some(payload) = incoming.piece(seq).and_then(|piece| piece.payload.as_deref()) {
+            effects(writer, number, seq, payload)?;
+        }
+    }
+    Ok(if count == 0 { Outcome::Known } else { Outcome::New(count) })
+}
+
+fn cost(piece: &Piece) -> u64 {
+    crate::store::ENTRY_COST
+        .saturating_add(piece.payload.as_ref().map_or(0, |payload| payload.len() as u64))
+}
+
+/// Groups ascending numbers into runs.
+fn consecutive(seqs: &[u64]) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &seq in seqs {
+        match runs.last_mut() {
+            Some(run) if run.1.saturating_add(1) == seq => run.1 = seq,
+            _ => runs.push((seq, seq)),
+        }
+    }
+    runs
+}
+
+/// How an arriving entry is to be kept.
+fn new_entry(
+    writer: &mut Writer<'_>,
+    number: u32,
+    seq: u64,
+    piece: &Piece,
+    signature: Option<Signature>,
+) -> Result<NewEntry, StoreError> {
+    let structural = piece.payload.as_deref().is_some_and(is_structural) && piece.stub.ttl == 0;
+    let state = if !structural && writer.is_retracted(number, seq)? {
+        State::Retracted
+    } else if is_over(piece) {
+        State::Expired
+    } else if piece.payload.is_some() {
+        State::Here
+    } else {
+        State::Apart
+    };
+    let payload = piece.payload.clone().filter(|_| state == State::Here);
+    let (age, since) =
+        if piece.stub.ttl == 0 { (0, 0) } else { (piece.age, writer.known.minutes()) };
+    let kept = Kept { stub: piece.stub, age, since, state, payload, signature };
+    Ok(NewEntry { id: piece.id, kept, apart: None })
+}
+
+/// Whether an entry's claimed age is beyond its lifetime.
+fn is_over(piece: &Piece) -> bool {
+    piece.stub.ttl > 0 && u64::from(piece.age) >= u64::from(piece.stub.ttl).saturating_mul(60)
+}
+
+/// What a payload does beyond being kept: a retraction, a device statement.
+pub(crate) fn effects(
+    writer: &mut Writer<'_>,
+    number: u32,
+    seq: u64,
+    payload: &[u8],
+) -> Result<(), StoreError> {
+    if !is_structural(payload) {
+        return Ok(());
+    }
+    match Content::decode(payload) {
+        Ok(Content::Retraction(ranges)) => {
+            for (first, last) in ranges {
+                retract(writer, number, first, last)?;
+            }
+        }
+        Ok(Content::Device(statement)) if account::verify_device(&statement).is_ok() => {
+            writer.device(&statement.account, &statement.feed, statement.verb.code())?;
+        }
+        _ => {}
+    }
+    let _ = seq;
+    Ok(())
+}
+
+/// Drops what an author took back, in every branch, and remembers it for what comes later.
+fn retract(writer: &mut Writer<'_>, number: u32, first: u64, last: u64) -> Result<(), StoreError> {
+    let id = writer.row(number)?.id;
+    for branch in 0..=1 {
+        let Some(slot) = writer.number(&id, branch)? else { continue };
+        if !writer.is_held(slot)? {
+            continue;
+        }
+        if branch == 0 {
+            writer.retract(slot, first, last)?;
+        }
+        for stored in writer.entries(slot, first, last)? {
+            let payload = writer.payload_of(slot, &stored)?;
+            let structural = stored.kept.stub.ttl == 0
+                && payload.as_deref().is_some_and(is_structural);
+            if structural || stored.kept.state == State::Retracted {
+                continue;
+            }
+            if payload.is_some() {
+                writer.heads.counts.retracted += 1;
+            }
+            writer.drop_payload(slot, &stored, State::Retracted)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a segment that is held already can still bring: payloads, lesser ages.
+fn refresh(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    number: u32,
+    incoming: &Incoming,
+    held: &[Stored],
+) -> Result<bool, StoreError> {
+    let mut changed = false;
+    for stored in held {
+        let Some(piece) = incoming.piece(stored.seq).filter(|piece| piece.id == stored.id) else {
+            continue;
+        };
+        let over = is_over(piece);
+        match (stored.kept.state, &piece.payload) {
+            (State::Here, _) => writer.lower_age(number, stored, piece.age)?,
+            (State::Apart | State::Expired, Some(payload)) if !over => {
+                if writer.apart(number, stored.seq)?.is_none() {
+                    restore(writer, source, number, stored, payload, piece.age)?;
+                    changed = true;
+                }
+            }
+            (State::Expired, None) if !over && piece.follows => writer.revive(number, stored, piece.age)?,
+            _ => {}
+        }
+    }
+    Ok(changed)
+}
+
+fn restore(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    number: u32,
+    stored: &Stored,
+    payload: &[u8],
+    age: u32,
+) -> Result<(), StoreError> {
+    let via = writer.via(&source.via)?;
+    writer.restore_payload(number, stored, payload, age)?;
+    writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
+    effects(writer, number, stored.seq, payload)
+}
+
+/// Takes in a payload that travelled by itself.
+pub(crate) fn payload(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    feed: &FeedId,
+    seq: u64,
+    payload: &[u8],
+) -> Result<Outcome, StoreError> {
+    let mut outcome = Outcome::Left(Refusal::NoEntry, 0);
+    for branch in 0..=1 {
+        let Some(number) = writer.number(feed, branch)? else { continue };
+        if !writer.is_held(number)? || !writer.row(number)?.holds(seq) {
+            continue;
+        }
+        let Some(stored) = writer.entry(number, seq)? else { continue };
+        if !stored.kept.stub.fits(payload) {
+            if outcome == Outcome::Left(Refusal::NoEntry, 0) {
+                outcome = Outcome::Wrong(Reject::WrongPayload);
+            }
+            continue;
+        }
+        let wanted = stored.kept.state == State::Apart && writer.apart(number, seq)?.is_none();
+        if !wanted {
+            return Ok(Outcome::Known);
+        }
+        let (class, carrier) = (writer.row(number)?.class, writer.row(number)?.carrier);
+        if class != CarryClass::Own
+            && !room::make(writer, class, carrier, Some(number), payload.len() as u64)?
+        {
+            return Ok(Outcome::Left(Refusal::NoRoom, 0));
+        }
+        restore(writer, source, number, &stored, payload, stored.kept.age)?;
+        return Ok(Outcome::Payload);
+    }
+    Ok(outcome)
+}
+
+/// Takes in a fork proof.
+pub(crate) fn fork(writer: &mut Writer<'_>, proof: &VerifiedFork) -> Result<Outcome, StoreError> {
+    match writer.number(&proof.feed, 0)? {
+        Some(number) if writer.is_held(number)? => branches::prove(writer, number, proof),
+        _ => Ok(Outcome::Left(Refusal::NoEntry, 0)),
+    }
+}
+
+/// Looks at every payload whose claimed life is over.
+pub(crate) fn expire(writer: &mut Writer<'_>, budget: usize) -> Result<usize, StoreError> {
+    let due = writer.due(budget)?;
+    let now = writer.known.minutes();
+    for &(minute, number, seq) in &due {
+        writer.unwatch(minute, number, seq)?;
+        if !writer.is_held(number)? {
+            continue;
+        }
+        let Some(stored) = writer.entry(number, seq)? else { continue };
+        let life = u64::from(stored.kept.stub.ttl).saturating_mul(60);
+        if stored.kept.state.is_final() || life == 0 {
+            continue;
+        }
+        let ended = now.saturating_sub(stored.kept.since) >= life;
+        if stored.kept.age_at(now) < life {
+            continue;
+        }
+        if writer.payload_of(number, &stored)?.is_some() {
+            writer.heads.counts.expired += 1;
+        }
+        let state = if ended { State::Ended } else { State::Expired };
+        writer.drop_payload(number, &stored, state)?;
+        if !ended {
+            writer.watch_end(number, seq, stored.kept.since.saturating_add(life))?;
+        }
+    }
+    Ok(due.len())
+}

@@ -1,0 +1,275 @@
+//! Keys, ids, hashing contexts and signatures: the only file that names cryptography crates.
+//!
+//! One rule of validity everywhere: strict Ed25519 (no malleable scalar, no small-order point).
+//! Batch verification is not used, because it accepts signatures that the strict rule refuses,
+//! and then two nodes would disagree about what an author said.
+
+use std::fmt;
+
+use ed25519_dalek::{Signature as DalekSignature, Signer, SigningKey, VerifyingKey};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Why a key or a signature was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not the canonical encoding of a point of large order.
+    #[error("not a usable public key")]
+    BadKey,
+    /// The signature is not one that the strict rule accepts.
+    #[error("the signature does not fit")]
+    BadSignature,
+}
+
+/// 32 bytes of a hash in a stated context.
+pub type Digest = [u8; 32];
+/// The bytes of a signature.
+pub type Signature = [u8; 64];
+
+/// What a hash or a signature is for; no two uses share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// The id of an entry, and the signature over it.
+    Entry,
+    /// The hash of a payload.
+    Payload,
+    /// A certificate of an account for a feed.
+    Certificate,
+    /// A retired feed's word for its successor.
+    Successor,
+    /// A device statement of an account.
+    Device,
+    /// The statement of a bundle's maker.
+    Bundle,
+    /// The account key from a recovery phrase.
+    Account,
+    /// A device key from the node's seed.
+    DeviceKey,
+    /// The running hash of an arrival log.
+    Log,
+}
+
+impl Context {
+    /// The context's name, as hashed and signed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "thistledown 1 entry",
+            Self::Payload => "thistledown 1 payload",
+            Self::Certificate => "thistledown 1 certificate",
+            Self::Successor => "thistledown 1 successor",
+            Self::Device => "thistledown 1 device",
+            Self::Bundle => "thistledown 1 bundle",
+            Self::Account => "thistledown 1 account",
+            Self::DeviceKey => "thistledown 1 device key",
+            Self::Log => "thistledown 1 log",
+        }
+    }
+}
+
+/// BLAKE3 in `derive_key` mode, under a context.
+#[derive(Debug, Clone)]
+pub struct Hasher(blake3::Hasher);
+
+impl Hasher {
+    /// Starts hashing under `context`.
+    pub fn new(context: Context) -> Self {
+        Self(blake3::Hasher::new_derive_key(context.name()))
+    }
+
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update(bytes);
+        self
+    }
+
+    /// The hash of what was added so far.
+    pub fn finish(&self) -> Digest {
+        *self.0.finalize().as_bytes()
+    }
+
+    /// Forgets what was added and starts anew under the same context.
+    pub fn reset(&mut self) -> &mut Self {
+        self.0.reset();
+        self
+    }
+}
+
+/// Hashes `bytes` under `context`.
+pub fn derive(context: Context, bytes: &[u8]) -> Digest {
+    Hasher::new(context).update(bytes).finish()
+}
+
+macro_rules! public_key {
+    ($name:ident, $what:literal) => {
+        #[doc = $what]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Takes the bytes as they came; whether they are a usable key shows at verification.
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes of the key.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "("))?;
+                for byte in self.0.iter().take(4) {
+                    write!(f, "{byte:02x}")?;
+                }
+                f.write_str("..)")
+            }
+        }
+    };
+}
+
+public_key!(FeedId, "A feed: the Ed25519 public key of the one device that writes it.");
+public_key!(AccountId, "A person: the Ed25519 public key that a recovery phrase makes.");
+
+/// A public key that was checked and expanded once, for many signatures of one signer.
+#[derive(Debug, Clone, Copy)]
+pub struct Verifier(VerifyingKey);
+
+impl Verifier {
+    /// Expands a feed's key.
+    pub fn of_feed(feed: &FeedId) -> Result<Self, KeyFault> {
+        Self::new(&feed.0)
+    }
+
+    /// Expands an account's key.
+    pub fn of_account(account: &AccountId) -> Result<Self, KeyFault> {
+        Self::new(&account.0)
+    }
+
+    fn new(bytes: &[u8; 32]) -> Result<Self, KeyFault> {
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyFault::BadKey)?;
+        // `from_bytes` tolerates y-coordinates that were not reduced; two encodings of one key
+        // would be two feeds with one author.
+        if key.is_weak() || key.to_edwards().compress().as_bytes() != bytes {
+            return Err(KeyFault::BadKey);
+        }
+        Ok(Self(key))
+    }
+
+    /// Checks a signature over a digest.
+    pub fn check(
+        &self,
+        context: Context,
+        digest: &Digest,
+        signature: &Signature,
+    ) -> Result<(), KeyFault> {
+        let message = signed_message(context, digest);
+        let signature = DalekSignature::from_bytes(signature);
+        self.0.verify_strict(&message, &signature).map_err(|_| KeyFault::BadSignature)
+    }
+}
+
+/// What is signed: the context's name and then the digest.
+pub fn signed_message(context: Context, digest: &Digest) -> Vec<u8> {
+    [context.name().as_bytes(), digest].concat()
+}
+
+/// A secret signing key; wiped when dropped and never printed.
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+impl SecretKey {
+    /// Makes the key from 32 secret bytes.
+    pub fn from_seed(seed: &Seed) -> Self {
+        Self(SigningKey::from_bytes(&seed.0))
+    }
+
+    /// The 32 secret bytes, to be kept in the store.
+    pub fn to_seed(&self) -> Seed {
+        Seed(self.0.to_bytes())
+    }
+
+    /// The feed that this key writes.
+    pub fn feed(&self) -> FeedId {
+        FeedId(self.0.verifying_key().to_bytes())
+    }
+
+    /// The account that this key is.
+    pub fn account(&self) -> AccountId {
+        AccountId(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs a digest.
+    pub fn sign(&self, context: Context, digest: &Digest) -> Signature {
+        self.0.sign(&signed_message(context, digest)).to_bytes()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
+/// 32 secret bytes; wiped when dropped and never printed.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    /// Takes secret bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Derives another secret from this one.
+    pub fn derive(&self, context: Context, salt: &[u8]) -> Self {
+        Self(Hasher::new(context).update(&self.0).update(salt).finish())
+    }
+
+    /// The secret bytes.
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_context_and_digest_only() {
+        let key = SecretKey::from_seed(&Seed::new([7; 32]));
+        let digest = derive(Context::Entry, b"header");
+        let signature = key.sign(Context::Entry, &digest);
+        let verifier = Verifier::of_feed(&key.feed()).unwrap();
+        assert_eq!(verifier.check(Context::Entry, &digest, &signature), Ok(()));
+        let other = verifier.check(Context::Device, &digest, &signature);
+        assert_eq!(other, Err(KeyFault::BadSignature));
+        let other = verifier.check(Context::Entry, &[0; 32], &signature);
+        assert_eq!(other, Err(KeyFault::BadSignature));
+    }
+
+    #[test]
+    fn small_order_and_unreduced_keys_are_refused() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert_eq!(Verifier::of_feed(&FeedId(identity)).unwrap_err(), KeyFault::BadKey);
+        // y = p + 3 encodes the point with y = 3 a second time, if that is one at all.
+        let mut unreduced = [0xff; 32];
+        unreduced[0] = 0xf0;
+        unreduced[31] = 0x7f;
+        assert_eq!(Verifier::of_feed(&FeedId(unreduced)).unwrap_err(), KeyFault::BadKey);
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let key = SecretKey::from_seed(&Seed::new([7; 32]));
+        assert_eq!(format!("{key:?} {:?}", key.to_seed()), "SecretKey(..) Seed(..)");
+    }
+}

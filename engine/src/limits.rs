@@ -1,0 +1,52 @@
+//! Every bound on what a stranger can make this node do, in one place.
+//!
+//! The same table stands in the specification (`schemas/README.md`, "Limits");
+//! a test compares the two. Values over a limit are refused with
+//! [`DecodeError::OverLimit`](crate::codec::DecodeError::OverLimit) or kept out by quota.
+
+/// Largest payload of an entry, in bytes.
+pub const PAYLOAD_BYTES: u64 = 16_384;
+/// Largest payload that travels inside its segment, in bytes; a larger one is detached.
+pub const INLINE_BYTES: u64 = 1_024;
+/// Most entries in one segment.
+pub const SEGMENT_ENTRIES: u64 = 32;
+/// Largest frame of a bundle, in bytes.
+pub const FRAME_BYTES: u64 = 65_536;
+/// First sequence number that is too large.
+pub const SEQ_END: u64 = 1 << 40;
+/// Longest lifetime that an author can ask for, in hours.
+pub const TTL_HOURS: u64 = 87_600;
+/// Largest age that can be claimed for an entry, in minutes.
+pub const AGE_MINUTES: u64 = 5_256_000;
+/// First Unix second that is too large for an author's time.
+pub const TIME_END: u64 = 1 << 40;
+/// Most parents that a content names.
+pub const PARENTS: u64 = 4;
+/// Branches of a forked feed that are kept.
+pub const FORK_BRANCHES: u64 = 2;
+/// Most headers in one chain of a fork proof.
+pub const FORK_CHAIN: u64 = 32;
+/// Longest name, channel or kept author, in bytes of UTF-8.
+pub const NAME_BYTES: u64 = 64;
+/// Longest "about" text of a profile, in bytes of UTF-8.
+pub const ABOUT_BYTES: u64 = 1_024;
+/// Most ranges in a receipt or a retraction.
+pub const RANGES: u64 = 64;
+/// Most heads in one frame of a bundle.
+pub const BUNDLE_HEADS_PER_FRAME: u64 = 1_024;
+/// Most feeds that the heads of one bundle can name.
+pub const BUNDLE_FEEDS: u64 = 131_072;
+/// Most wants that one bundle can state.
+pub const WANTS: u64 = 256;
+/// Bytes kept of all strangers' feeds together, unless set otherwise.
+pub const STRANGER_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes kept of one stranger's feed.
+pub const STRANGER_FEED_BYTES: u64 = 4 * 1024 * 1024;
+/// Feeds remembered as evicted or left out, so that they are not wanted again and again.
+pub const REMEMBERED_EVICTIONS: u64 = 65_536;
+/// Gaps kept open in one feed.
+pub const ISLANDS_PER_FEED: u64 = 64;
+/// Bytes staged before they are committed.
+pub const STAGED_BYTES: u64 = 2 * 1024 * 1024;
+/// Most people that a user can follow.
+pub const CONTACTS: u64 = 4_096;

@@ -1,0 +1,464 @@
+//! Entries in the store: filling records, reading runs back, dropping and restoring payloads,
+//! and the arrival log that remembers what came when and how.
+
+use redb::ReadableTable;
+
+use crate::entry::EntryId;
+use crate::key::{Context, Digest, Hasher};
+use crate::limits::INLINE_BYTES;
+use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
+use crate::store::tables::{
+    ARRIVALS, Arrival, ArrivalKind, EXPIRIES, FORKS, HOLES, LOG, RETRACTIONS,
+};
+use crate::store::writer::{ENTRY_COST, FEED_COST, OpenTail, Writer};
+use crate::store::{StoreError, index};
+
+/// An entry about to be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEntry {
+    pub(crate) id: EntryId,
+    pub(crate) kept: Kept,
+    /// A payload that is too large for the record.
+    pub(crate) apart: Option<Vec<u8>>,
+}
+
+/// An entry read back inside a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) seq: u64,
+    pub(crate) id: EntryId,
+    pub(crate) kept: Kept,
+}
+
+impl Writer<'_> {
+    /// Keeps a run of entries that is new to the feed; `first` links to `prev`.
+    pub(crate) fn append(
+        &mut self,
+        feed: u32,
+        first: u64,
+        prev: Option<EntryId>,
+        entries: Vec<NewEntry>,
+    ) -> Result<(), StoreError> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let (last_id, count) = (last.id, entries.len() as u64);
+        let last_seq = first.saturating_add(count).saturating_sub(1);
+        self.open_tail(feed, first, prev)?;
+        let mut cost = count.saturating_mul(ENTRY_COST);
+        let mut before = prev;
+        for (seq, new) in (first..).zip(entries) {
+            cost = cost.saturating_add(self.keep(feed, seq, &new)?);
+            self.push_tail(feed, seq, before, &new.kept)?;
+            before = Some(new.id);
+        }
+        let row = self.row_mut(feed)?;
+        let head = row.head();
+        row.add_run(first, last_seq);
+        row.entries = row.entries.saturating_add(count);
+        if row.floor == 0 {
+            row.floor = first;
+        }
+        let new_head = row.head();
+        if new_head == last_seq {
+            row.head_id = last_id;
+        } else if new_head != head {
+            let id = self.id_at(feed, new_head)?;
+            self.row_mut(feed)?.head_id = id.ok_or(StoreError::Damaged { what: "a head" })?;
+        }
+        self.count_bytes(feed, cost, true)
+    }
+
+    /// Keeps what hangs on an entry outside its record and tells the bytes its payload counts.
+    fn keep(&mut self, feed: u32, seq: u64, new: &NewEntry) -> Result<u64, StoreError> {
+        let size = u64::from(new.kept.stub.size);
+        let mut held = 0;
+        match (new.kept.state, &new.apart) {
+            (State::Here, _) => held = size,
+            (State::Apart, Some(payload)) => {
+                self.payloads.insert((feed, seq), payload.as_slice())?;
+                held = size;
+            }
+            (State::Apart | State::Expired, _) => {
+                self.txn.open_table(HOLES)?.insert((feed, seq), ())?;
+            }
+            (State::Ended | State::Retracted | State::Evicted, _) => {}
+        }
+        if held > 0 && new.kept.stub.ttl > 0 {
+            self.watch_expiry(feed, seq, &new.kept)?;
+        }
+        Ok(held)
+    }
+
+    /// Notes when an entry's payload is to be looked at: at its claimed end of life.
+    fn watch_expiry(&mut self, feed: u32, seq: u64, kept: &Kept) -> Result<(), StoreError> {
+        let life = u64::from(kept.stub.ttl).saturating_mul(60);
+        let due = kept.since.saturating_add(life.saturating_sub(u64::from(kept.age)));
+        self.txn.open_table(EXPIRIES)?.insert((due, feed, seq), ())?;
+        Ok(())
+    }
+
+    fn open_tail(
+        &mut self,
+        feed: u32,
+        first: u64,
+        prev: Option<EntryId>,
+    ) -> Result<(), StoreError> {
+        if let Some(open) = &self.tail
+            && open.feed == feed
+            && open.tail.last_seq.saturating_add(1) == first
+        {
+            return Ok(());
+        }
+        self.flush_tail()?;
+        let before = first.saturating_sub(1);
+        let stored = match self.records.get((feed, before))? {
+            Some(row) if row.value().len() < RECORD_BYTES => Some(Tail::resume(row.value())?),
+            _ => None,
+        };
+        self.tail = Some(match stored {
+            Some(tail) => OpenTail { feed, tail, stored: Some(before) },
+            None => OpenTail { feed, tail: Tail::begin(first, prev), stored: None },
+        });
+        Ok(())
+    }
+
+    fn push_tail(
+        &mut self,
+        feed: u32,
+        seq: u64,
+        before: Option<EntryId>,
+        kept: &Kept,
+    ) -> Result<(), StoreError> {
+        let Some(open) = &mut self.tail else { return Ok(()) };
+        let Some(full) = open.tail.push(kept) else { return Ok(()) };
+        let key = seq.saturating_sub(1);
+        if let Some(stored) = open.stored.take()
+            && stored != key
+        {
+            self.records.remove((feed, stored))?;
+        }
+        self.records.insert((feed, key), full.as_slice())?;
+        open.tail.restart(seq, before.unwrap_or(EntryId::from_bytes([0; 32])));
+        open.tail.push(kept);
+        Ok(())
+    }
+
+    /// Writes back the record being filled.
+    pub(crate) fn flush_tail(&mut self) -> Result<(), StoreError> {
+        let Some(open) = self.tail.take() else { return Ok(()) };
+        let last = open.tail.last_seq;
+        if let Some(stored) = open.stored
+            && stored != last
+        {
+            self.records.remove((open.feed, stored))?;
+        }
+        if last >= open.tail.first_seq {
+            self.records.insert((open.feed, last), open.tail.bytes.as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// The records that touch a range of a feed, whole.
+    fn records_in(&mut self, feed: u32, first: u64, last: u64) -> Result<Vec<Record>, StoreError> {
+        self.flush_tail()?;
+        let mut all = Vec::new();
+        for row in self.records.range((feed, first)..=(feed, u64::MAX))? {
+            let record = Record::parse(row?.1.value())?;
+            if record.first_seq > last {
+                break;
+            }
+            all.push(record);
+        }
+        Ok(all)
+    }
+
+    /// The held entries in a range of a feed, with their ids.
+    pub(crate) fn entries(
+        &mut self,
+        feed: u32,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let id = self.row(feed)?.id;
+        let mut all = Vec::new();
+        for record in self.records_in(feed, first, last)? {
+            let ids = record.ids(id, &mut self.hasher);
+            let start = record.first_seq;
+            let stored = (start..).zip(ids).zip(record.entries);
+            all.extend(
+                stored
+                    .map(|((seq, id), kept)| Stored { seq, id, kept })
+                    .filter(|stored| (first..=last).contains(&stored.seq)),
+            );
+        }
+        Ok(all)
+    }
+
+    /// The entry at a place, if it is held.
+    pub(crate) fn entry(&mut self, feed: u32, seq: u64) -> Result<Option<Stored>, StoreError> {
+        Ok(self.entries(feed, seq, seq)?.pop())
+    }
+
+    /// What the entry at `seq` links to, if it is held.
+    pub(crate) fn prev_of(&mut self, feed: u32, seq: u64) -> Result<Option<EntryId>, StoreError> {
+        let id = self.row(feed)?.id;
+        let Some(record) = self.records_in(feed, seq, seq)?.pop() else { return Ok(None) };
+        if record.first_seq == seq {
+            return Ok(record.prev);
+        }
+        let index = usize::try_from(seq.saturating_sub(record.first_seq)).unwrap_or(0);
+        let ids = record.ids(id, &mut self.hasher);
+        Ok(ids.get(index.saturating_sub(1)).copied())
+    }
+
+    /// The id of the entry at a place, if it is held.
+    pub(crate) fn id_at(&mut self, feed: u32, seq: u64) -> Result<Option<EntryId>, StoreError> {
+        Ok(self.entry(feed, seq)?.map(|stored| stored.id))
+    }
+
+    /// A detached payload that has come.
+    pub(crate) fn apart(&self, feed: u32, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.payloads.get((feed, seq))?.map(|row| row.value().to_vec()))
+    }
+
+    /// The payload of a stored entry, wherever it is.
+    pub(crate) fn payload_of(
+        &self,
+        feed: u32,
+        stored: &Stored,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match stored.kept.state {
+            State::Here => Ok(stored.kept.payload.clone()),
+            State::Apart => self.apart(feed, stored.seq),
+            State::Expired | State::Ended | State::Retracted | State::Evicted => Ok(None),
+        }
+    }
+
+    /// Changes how one held entry is kept.
+    pub(crate) fn change(
+        &mut self,
+        feed: u32,
+        seq: u64,
+        change: impl FnOnce(&mut Kept),
+    ) -> Result<(), StoreError> {
+        let id = self.row(feed)?.id;
+        let Some(mut record) = self.records_in(feed, seq, seq)?.pop() else { return Ok(()) };
+        let Some(kept) = record.at_mut(seq) else { return Ok(()) };
+        change(kept);
+        self.records.remove((feed, record.last_seq()))?;
+        for (last, bytes) in record.encode(id, &mut self.hasher) {
+            self.records.insert((feed, last), bytes.as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// Drops the payload of a held entry, if it is there, and says why.
+    pub(crate) fn drop_payload(
+        &mut self,
+        feed: u32,
+        stored: &Stored,
+        state: State,
+    ) -> Result<(), StoreError> {
+        let seq = stored.seq;
+        let payload = self.payload_of(feed, stored)?;
+        if let Some(payload) = &payload {
+            index::forget(self.txn, feed, seq, &stored.id, payload)?;
+            self.payloads.remove((feed, seq))?;
+            self.count_bytes(feed, payload.len() as u64, false)?;
+        }
+        let mut holes = self.txn.open_table(HOLES)?;
+        if state == State::Expired {
+            holes.insert((feed, seq), ())?;
+        } else {
+            holes.remove((feed, seq))?;
+        }
+        drop(holes);
+        self.change(feed, seq, |kept| kept.drop_payload(state))
+    }
+
+    /// Gives a held entry its payload back, or for the first time.
+    pub(crate) fn restore_payload(
+        &mut self,
+        feed: u32,
+        stored: &Stored,
+        payload: &[u8],
+        age: u32,
+    ) -> Result<(), StoreError> {
+        let seq = stored.seq;
+        let inline = payload.len() as u64 <= INLINE_BYTES;
+        if !inline {
+            self.payloads.insert((feed, seq), payload)?;
+        }
+        let (mut kept, known) = (stored.kept.clone(), self.known.minutes());
+        kept.state = if inline { State::Here } else { State::Apart };
+        kept.payload = inline.then(|| payload.to_vec());
+        if kept.stub.ttl > 0 {
+            let dwell = known.saturating_sub(kept.since);
+            let claim = u64::from(age).saturating_sub(dwell);
+            kept.age = u32::try_from(claim).unwrap_or(u32::MAX);
+            self.watch_expiry(feed, seq, &kept)?;
+        }
+        self.txn.open_table(HOLES)?.remove((feed, seq))?;
+        self.count_bytes(feed, payload.len() as u64, true)?;
+        if kept != stored.kept {
+            self.change(feed, seq, |place| *place = kept)?;
+        }
+        Ok(())
+    }
+
+    /// Lowers the age of a held entry to a lesser claim.
+    pub(crate) fn lower_age(&mut self, feed: u32, stored: &Stored, age: u32) -> Result<(), StoreError> {
+        let mut kept = stored.kept.clone();
+        let dwell = self.known.minutes().saturating_sub(kept.since);
+        let claim = u64::from(age).saturating_sub(dwell);
+        if claim >= u64::from(kept.age) {
+            return Ok(());
+        }
+        kept.age = u32::try_from(claim).unwrap_or(u32::MAX);
+        self.watch_expiry(feed, stored.seq, &kept)?;
+        self.change(feed, stored.seq, |place| *place = kept)
+    }
+
+    /// Drops every entry of a feed or branch from `from` on.
+    pub(crate) fn truncate(&mut self, feed: u32, from: u64) -> Result<(), StoreError> {
+        self.drop_entries(feed, from, u64::MAX)
+    }
+
+    /// Drops the entries of a range, headers and all.
+    pub(crate) fn drop_entries(
+        &mut self,
+        feed: u32,
+        first: u64,
+        last: u64,
+    ) -> Result<(), StoreError> {
+        let id = self.row(feed)?.id;
+        let (mut count, mut cost) = (0u64, 0u64);
+        for stored in self.entries(feed, first, last)? {
+            count = count.saturating_add(1);
+            cost = cost.saturating_add(ENTRY_COST);
+            if let Some(payload) = self.payload_of(feed, &stored)? {
+                cost = cost.saturating_add(payload.len() as u64);
+                index::forget(self.txn, feed, stored.seq, &stored.id, &payload)?;
+            }
+            index::forget_id(self.txn, feed, stored.seq, &stored.id)?;
+            self.payloads.remove((feed, stored.seq))?;
+            self.txn.open_table(HOLES)?.remove((feed, stored.seq))?;
+        }
+        for record in self.records_in(feed, first, last)? {
+            self.records.remove((feed, record.last_seq()))?;
+            let ids = record.ids(id, &mut self.hasher);
+            for part in [record.part(0, first, &ids), record.part(last, u64::MAX, &ids)] {
+                for (key, bytes) in part.encode(id, &mut self.hasher) {
+                    self.records.insert((feed, key), bytes.as_slice())?;
+                }
+            }
+        }
+        let row = self.row_mut(feed)?;
+        row.remove_run(first, last);
+        row.entries = row.entries.saturating_sub(count);
+        if row.floor >= first && row.floor <= last {
+            row.floor = row.runs.iter().map(|run| run.0).find(|from| *from > last).unwrap_or(0);
+        }
+        let head = row.head();
+        self.count_bytes(feed, cost, false)?;
+        if let Some(head_id) = self.id_at(feed, head)? {
+            self.row_mut(feed)?.head_id = head_id;
+        }
+        Ok(())
+    }
+
+    /// Stops keeping a feed or branch; its number stays reserved.
+    pub(crate) fn drop_feed(&mut self, feed: u32) -> Result<(), StoreError> {
+        self.drop_entries(feed, 1, u64::MAX)?;
+        self.count_bytes(feed, FEED_COST, false)?;
+        let row = self.row(feed)?.clone();
+        self.held_order(&row, feed, false)?;
+        self.rows.remove(&feed);
+        self.feeds.remove(feed)?;
+        self.txn.open_table(FORKS)?.remove(feed)?;
+        let mut retractions = self.txn.open_table(RETRACTIONS)?;
+        retractions.retain_in((feed, 0)..=(feed, u64::MAX), |_, _| false)?;
+        index::forget_feed(self.txn, feed)
+    }
+
+    /// Remembers a retracted range of a feed.
+    pub(crate) fn retract(&mut self, feed: u32, first: u64, last: u64) -> Result<(), StoreError> {
+        self.row_mut(feed)?.retracts = true;
+        let mut retractions = self.txn.open_table(RETRACTIONS)?;
+        let known = retractions.get((feed, first))?.map_or(0, |row| row.value());
+        retractions.insert((feed, first), known.max(last))?;
+        Ok(())
+    }
+
+    /// Whether an entry was taken back by its author.
+    pub(crate) fn is_retracted(&mut self, feed: u32, seq: u64) -> Result<bool, StoreError> {
+        if !self.row(feed)?.retracts {
+            return Ok(false);
+        }
+        let retractions = self.txn.open_table(RETRACTIONS)?;
+        for row in retractions.range((feed, 0)..=(feed, seq))? {
+            if row?.1.value() >= seq {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes that entries or a payload came.
+    pub(crate) fn arrived(
+        &mut self,
+        feed: u32,
+        (first, last): (u64, u64),
+        kind: ArrivalKind,
+        via: u32,
+    ) -> Result<(), StoreError> {
+        if let Some(open) = &mut self.arrival
+            && kind == ArrivalKind::Entries
+            && (open.feed, open.kind, open.via) == (feed, kind, via)
+            && open.last.saturating_add(1) == first
+        {
+            open.last = last;
+            return Ok(());
+        }
+        self.flush_arrival()?;
+        let wall = self.now.wall;
+        self.arrival = Some(Arrival { feed, first, last, kind, via, wall, hash: [0; 8] });
+        Ok(())
+    }
+
+    /// Writes the arrival being extended.
+    pub(crate) fn flush_arrival(&mut self) -> Result<(), StoreError> {
+        let Some(mut arrival) = self.arrival.take() else { return Ok(()) };
+        let position = self.heads.log_len.saturating_add(1);
+        let (hash, short) = log_hash(&self.heads.log_hash, &arrival);
+        arrival.hash = short;
+        self.heads.log_hash = hash;
+        self.heads.log_len = position;
+        self.txn.open_table(LOG)?.insert(position, arrival.encode().as_slice())?;
+        if arrival.kind == ArrivalKind::Entries {
+            let mut arrivals = self.txn.open_table(ARRIVALS)?;
+            arrivals.insert((arrival.feed, arrival.last), (arrival.first, position))?;
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    /// The entries that lie above `above` or, if that is 0, below `below`.
+    fn part(&self, above: u64, below: u64, ids: &[EntryId]) -> Self {
+        let keep = |seq: u64| if above == 0 { seq < below } else { seq > above };
+        let skipped = self.iter().take_while(|(seq, _)| !keep(*seq)).count();
+        let entries: Vec<_> =
+            self.iter().filter(|(seq, _)| keep(*seq)).map(|(_, kept)| kept.clone()).collect();
+        let first_seq = self.first_seq.saturating_add(skipped as u64);
+        let prev = if skipped == 0 { self.prev } else { ids.get(skipped.wrapping_sub(1)).copied() };
+        Self { first_seq, prev, entries }
+    }
+}
+
+/// The log's running hash after one more arrival, and its first bytes.
+pub(crate) fn log_hash(before: &Digest, arrival: &Arrival) -> (Digest, [u8; 8]) {
+    let bare = Arrival { hash: [0; 8], ..arrival.clone() };
+    let hash = Hasher::new(Context::Log).update(before).update(&bare.encode()).finish();
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    (hash, [a, b, c, d, e, f, g, h])
+}

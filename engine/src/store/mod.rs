@@ -1,0 +1,182 @@
+//! The store: one redb file, and the only place that knows redb.
+//!
+//! Everything a node holds is in it, so that one commit makes one step durable as a whole. Writing
+//! goes through a [`Writer`] inside one transaction; reading goes through a [`Snapshot`], which
+//! sees one moment and stops nobody. What can be computed again (indexes) is built behind.
+
+mod books;
+mod chain;
+mod index;
+mod record;
+mod snapshot;
+mod tables;
+mod writer;
+
+pub use record::State;
+pub use snapshot::Held;
+
+pub(crate) use books::StatedHead;
+pub(crate) use chain::{NewEntry, Stored, log_hash};
+pub(crate) use record::Kept;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use tables::{Arrival, ArrivalKind, FeedRow, OriginRow, PeerRow};
+pub use writer::Counts;
+pub(crate) use writer::{ENTRY_COST, FEED_COST, Writer};
+
+use redb::{Database, StorageBackend};
+
+use crate::time::{Known, KnownClock, Now};
+
+/// Version of the store's layout that this program writes.
+pub const STORE_VERSION: u64 = 1;
+
+/// Why the store cannot be used. Nobody else's bytes cause one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk refused or failed.
+    #[error("the disk failed")]
+    Disk(#[source] Box<redb::Error>),
+    /// The file has no bytes.
+    #[error("the store is an empty file")]
+    Empty,
+    /// The file is something else.
+    #[error("the file is not a store of this program")]
+    Foreign,
+    /// Another process holds the file.
+    #[error("another process holds the store")]
+    Taken,
+    /// A later program wrote the store.
+    #[error("the store has version {found}; this program reads up to version {known}")]
+    Newer {
+        /// The version found.
+        found: u64,
+        /// The newest version that this program reads.
+        known: u64,
+    },
+    /// The store holds something that this program never writes.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// Which part.
+        what: &'static str,
+    },
+}
+
+impl StoreError {
+    /// The input or output error at the bottom of it, if there is one.
+    pub fn io(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Disk(error) => match &**error {
+                redb::Error::Io(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::Taken,
+            redb::Error::UpgradeRequired(found) => {
+                Self::Newer { found: u64::from(found), known: STORE_VERSION }
+            }
+            error => Self::Disk(Box::new(error)),
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::from(redb::Error::from(error))
+            }
+        }
+    )*};
+}
+
+from_redb!(
+    redb::DatabaseError,
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError
+);
+
+/// An open store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    db: Database,
+    clock: KnownClock,
+}
+
+impl Store {
+    /// Makes a new store on an empty disk.
+    pub(crate) fn create(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
+        let clock = KnownClock::new(now);
+        Ok(Self { db, clock })
+    }
+
+    /// Opens a store that was made before.
+    pub(crate) fn open(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        if disk.len().map_err(redb::Error::from)? == 0 {
+            return Err(StoreError::Empty);
+        }
+        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk);
+        let db = db.map_err(|error| match redb::Error::from(error) {
+            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                StoreError::Foreign
+            }
+            redb::Error::Corrupted(_) => StoreError::Foreign,
+            error => StoreError::from(error),
+        })?;
+        let mut store = Self { db, clock: KnownClock::new(now) };
+        store.clock = store.snapshot()?.clock()?;
+        store.clock.advance(now);
+        Ok(store)
+    }
+
+    /// Does one step, and makes it durable as a whole or not at all.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &mut self,
+        now: Now,
+        step: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let known = self.clock.advance(now);
+        let txn = self.db.begin_write().map_err(StoreError::from)?;
+        let mut writer = Writer::begin(&txn, now, known)?;
+        let value = step(&mut writer)?;
+        writer.finish(&self.clock)?;
+        txn.commit().map_err(StoreError::from)?;
+        Ok(value)
+    }
+
+    /// Takes a snapshot to read from.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        use redb::ReadableDatabase;
+        Snapshot::new(self.db.begin_read()?, self.clock.known())
+    }
+
+    /// Known time at the last step.
+    pub(crate) fn known(&mut self, now: Now) -> Known {
+        self.clock.advance(now)
+    }
+
+    /// Commits so that the next opening after a kill is quick.
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        txn.commit()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,386 @@
+//! Changes to the store inside one transaction: feeds, entries, payloads, arrivals and counts.
+//!
+//! The writer knows how things are kept, not whether they should be: what may come in is decided in
+//! `ingest.rs`. Rows that change often (feeds, the record being filled, the arrival being extended)
+//! are held here until the end of the step.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use crate::codec::{Decoder, Encoder};
+use crate::entry::{ChainHasher, EntryId};
+use crate::key::{Context, FeedId, Hasher};
+use crate::limits::REMEMBERED_EVICTIONS;
+use crate::policy::CarryClass;
+use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
+use crate::store::tables::{
+    ARRIVALS, Arrival, ArrivalKind, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS,
+    FeedRow, HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, RECORDS, RETRACTIONS,
+    VIA_IDS, VIAS,
+};
+use crate::store::{STORE_VERSION, StoreError, index};
+use crate::time::{Known, KnownClock, Now};
+
+/// Bytes counted for an entry beyond its payload.
+pub(crate) const ENTRY_COST: u64 = 48;
+/// Bytes counted for a feed beyond its entries.
+pub(crate) const FEED_COST: u64 = 512;
+
+macro_rules! counts {
+    ($($name:ident: $what:literal),* $(,)?) => {
+        /// What left or was kept out, since the store was made.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Counts {
+            $(#[doc = $what] pub $name: u64,)*
+        }
+
+        impl Counts {
+            fn encode(&self, out: &mut Encoder) {
+                $(out.uint(self.$name);)*
+            }
+
+            fn read(row: &mut Decoder<'_>) -> Result<Self, crate::codec::DecodeError> {
+                Ok(Self { $($name: row.uint(stringify!($name), u64::MAX)?,)* })
+            }
+
+            const LEN: u64 = [$(stringify!($name)),*].len() as u64;
+        }
+    };
+}
+
+counts! {
+    expired: "Payloads dropped because their lifetime was over.",
+    retracted: "Payloads dropped because their author took them back.",
+    evicted_entries: "Entries dropped to stay within a quota.",
+    evicted_bytes: "Bytes that those entries were counted with.",
+    left_out_entries: "Entries not taken in for want of room.",
+    blocked_entries: "Entries not taken in because their feed is blocked.",
+    refused: "Pieces of input refused because they were wrong.",
+    forks: "Feeds found to be forked.",
+}
+
+/// Numbers that nearly every step changes, kept in one row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Heads {
+    pub(crate) log_len: u64,
+    pub(crate) log_hash: [u8; 32],
+    pub(crate) next_feed: u32,
+    pub(crate) next_carrier: u32,
+    pub(crate) next_ledger: u64,
+    pub(crate) usage: [u64; 5],
+    pub(crate) counts: Counts,
+}
+
+impl Heads {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.array(5 + 5 + Counts::LEN).uint(self.log_len).bytes(&self.log_hash);
+        out.uint(u64::from(self.next_feed)).uint(u64::from(self.next_carrier));
+        out.uint(self.next_ledger);
+        for bytes in self.usage {
+            out.uint(bytes);
+        }
+        self.counts.encode(&mut out);
+        out.into_bytes()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let read = || {
+            let mut row = Decoder::new(bytes);
+            row.array_of("heads", 5 + 5 + Counts::LEN)?;
+            let mut value = Self {
+                log_len: row.uint("log_len", u64::MAX)?,
+                log_hash: row.fixed("log_hash")?,
+                next_feed: u32::try_from(row.uint("next_feed", u64::from(u32::MAX))?).unwrap_or(0),
+                next_carrier: u32::try_from(row.uint("next_carrier", u64::from(u32::MAX))?)
+                    .unwrap_or(0),
+                next_ledger: row.uint("next_ledger", u64::MAX)?,
+                ..Self::default()
+            };
+            for bytes in &mut value.usage {
+                *bytes = row.uint("usage", u64::MAX)?;
+            }
+            value.counts = Counts::read(&mut row)?;
+            row.finish().map(|()| value)
+        };
+        read().map_err(|_: crate::codec::DecodeError| StoreError::Damaged { what: "the counters" })
+    }
+}
+
+/// One step's changes.
+pub(crate) struct Writer<'t> {
+    pub(crate) txn: &'t WriteTransaction,
+    pub(crate) now: Now,
+    pub(crate) known: Known,
+    pub(crate) heads: Heads,
+    pub(crate) hasher: ChainHasher,
+    pub(super) meta: Table<'t, &'static str, &'static [u8]>,
+    pub(super) feeds: Table<'t, u32, &'static [u8]>,
+    pub(super) feed_ids: Table<'t, &'static [u8; 33], u32>,
+    pub(super) records: Table<'t, (u32, u64), &'static [u8]>,
+    pub(super) payloads: Table<'t, (u32, u64), &'static [u8]>,
+    pub(super) rows: BTreeMap<u32, (FeedRow, bool)>,
+    pub(super) tail: Option<OpenTail>,
+    pub(super) arrival: Option<Arrival>,
+}
+
+/// The record being filled.
+pub(super) struct OpenTail {
+    pub(super) feed: u32,
+    pub(super) tail: Tail,
+    /// The key under which an older form of the record stands.
+    pub(super) stored: Option<u64>,
+}
+
+impl std::fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("heads", &self.heads).finish_non_exhaustive()
+    }
+}
+
+impl<'t> Writer<'t> {
+    pub(crate) fn begin(
+        txn: &'t WriteTransaction,
+        now: Now,
+        known: Known,
+    ) -> Result<Self, StoreError> {
+        let meta = txn.open_table(META)?;
+        let heads = match meta.get("heads")? {
+            Some(row) => Heads::decode(row.value())?,
+            None => Heads::default(),
+        };
+        Ok(Self {
+            txn,
+            now,
+            known,
+            heads,
+            hasher: ChainHasher::default(),
+            meta,
+            feeds: txn.open_table(FEEDS)?,
+            feed_ids: txn.open_table(FEED_IDS)?,
+            records: txn.open_table(RECORDS)?,
+            payloads: txn.open_table(PAYLOADS)?,
+            rows: BTreeMap::new(),
+            tail: None,
+            arrival: None,
+        })
+    }
+
+    /// Writes back what was held and the clock.
+    pub(crate) fn finish(mut self, clock: &KnownClock) -> Result<(), StoreError> {
+        self.flush_tail()?;
+        self.flush_arrival()?;
+        let dirty = std::mem::take(&mut self.rows);
+        for (number, (row, _)) in dirty.iter().filter(|(_, (_, changed))| *changed) {
+            self.feeds.insert(number, row.encode().as_slice())?;
+        }
+        self.meta.insert("heads", self.heads.encode().as_slice())?;
+        let last = clock.last();
+        let mut out = Encoder::new();
+        out.array(4).uint(clock.known().0).uint(last.tick).uint(last.wall).uint(last.boot_id);
+        self.meta.insert("clock", out.into_bytes().as_slice())?;
+        Ok(())
+    }
+
+    /// Marks a fresh store with its version and makes every table.
+    pub(crate) fn found(&mut self) -> Result<(), StoreError> {
+        self.set_meta("version", &STORE_VERSION.to_be_bytes())?;
+        self.txn.open_table(LOG)?;
+        self.txn.open_table(ARRIVALS)?;
+        self.txn.open_table(HOLES)?;
+        self.txn.open_table(EXPIRIES)?;
+        self.txn.open_table(RETRACTIONS)?;
+        self.txn.open_table(VIAS)?;
+        self.txn.open_table(VIA_IDS)?;
+        self.txn.open_table(FORKS)?;
+        self.txn.open_table(CARRIER_IDS)?;
+        self.txn.open_table(CARRIERS)?;
+        self.txn.open_table(HELD_ORDER)?;
+        self.txn.open_table(LEDGER)?;
+        self.txn.open_table(LEDGER_ORDER)?;
+        for table in [super::tables::RELATIONS] {
+            self.txn.open_table(table)?;
+        }
+        self.txn.open_table(super::tables::PETNAMES)?;
+        self.txn.open_table(super::tables::DEVICES)?;
+        self.txn.open_table(super::tables::PEERS)?;
+        self.txn.open_table(super::tables::PEER_HEADS)?;
+        self.txn.open_table(super::tables::SECRETS)?;
+        self.txn.open_table(super::tables::PROGRESS)?;
+        index::found(self.txn)
+    }
+
+    /// A single value by name.
+    pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.meta.get(name)?.map(|row| row.value().to_vec()))
+    }
+
+    /// Sets a single value by name.
+    pub(crate) fn set_meta(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.meta.insert(name, value)?;
+        Ok(())
+    }
+
+    /// The number of a feed or branch, if it was ever held.
+    pub(crate) fn number(&self, id: &FeedId, branch: u8) -> Result<Option<u32>, StoreError> {
+        let mut key = [branch; 33];
+        for (to, from) in key.iter_mut().zip(id.as_bytes()) {
+            *to = *from;
+        }
+        Ok(self.feed_ids.get(&key)?.map(|row| row.value()))
+    }
+
+    /// The row of a feed number.
+    pub(crate) fn row(&mut self, number: u32) -> Result<&FeedRow, StoreError> {
+        Ok(&self.cached(number)?.0)
+    }
+
+    /// The row of a feed number, to be changed.
+    pub(crate) fn row_mut(&mut self, number: u32) -> Result<&mut FeedRow, StoreError> {
+        let cached = self.cached(number)?;
+        cached.1 = true;
+        Ok(&mut cached.0)
+    }
+
+    fn cached(&mut self, number: u32) -> Result<&mut (FeedRow, bool), StoreError> {
+        if !self.rows.contains_key(&number) {
+            let row = match self.feeds.get(number)? {
+                Some(row) => FeedRow::decode(row.value())?,
+                None => return Err(StoreError::Damaged { what: "a feed without a row" }),
+            };
+            self.rows.insert(number, (row, false));
+        }
+        self.rows.get_mut(&number).ok_or(StoreError::Damaged { what: "a feed without a row" })
+    }
+
+    /// Begins to keep a feed or branch.
+    pub(crate) fn add_feed(&mut self, row: FeedRow) -> Result<u32, StoreError> {
+        let mut key = [row.branch; 33];
+        for (to, from) in key.iter_mut().zip(row.id.as_bytes()) {
+            *to = *from;
+        }
+        let number = match self.number(&row.id, row.branch)? {
+            Some(number) => number,
+            None => {
+                let number = self.heads.next_feed;
+                self.heads.next_feed = number.saturating_add(1);
+                self.feed_ids.insert(&key, number)?;
+                number
+            }
+        };
+        let mut row = row;
+        row.since = self.heads.log_len;
+        row.bytes = 0;
+        self.held_order(&row, number, true)?;
+        self.rows.insert(number, (row, true));
+        self.count_bytes(number, FEED_COST, true)?;
+        Ok(number)
+    }
+
+    /// Whether the feed's row is there (and not only its number).
+    pub(crate) fn is_held(&self, number: u32) -> Result<bool, StoreError> {
+        Ok(self.rows.contains_key(&number) || self.feeds.get(number)?.is_some())
+    }
+
+    pub(super) fn held_order(&self, row: &FeedRow, number: u32, add: bool) -> Result<(), StoreError> {
+        if row.class == CarryClass::Own {
+            return Ok(());
+        }
+        let carrier = if row.class == CarryClass::Stranger { row.carrier } else { 0 };
+        let key = (row.class.code(), carrier, row.since, number);
+        let mut order = self.txn.open_table(HELD_ORDER)?;
+        if add {
+            order.insert(key, ())?;
+        } else {
+            order.remove(key)?;
+        }
+        Ok(())
+    }
+
+    /// Counts bytes of a feed, its class and its carrier up or down.
+    pub(crate) fn count_bytes(
+        &mut self,
+        number: u32,
+        bytes: u64,
+        up: bool,
+    ) -> Result<(), StoreError> {
+        let row = self.row_mut(number)?;
+        let add = |sum: u64| if up { sum.saturating_add(bytes) } else { sum.saturating_sub(bytes) };
+        row.bytes = add(row.bytes);
+        let (class, carrier) = (row.class, row.carrier);
+        if let Some(usage) = self.heads.usage.get_mut(usize::from(class.code())) {
+            *usage = add(*usage);
+        }
+        if class == CarryClass::Stranger {
+            let mut carriers = self.txn.open_table(CARRIERS)?;
+            let sum = add(carriers.get(carrier)?.map_or(0, |row| row.value()));
+            if sum == 0 {
+                carriers.remove(carrier)?;
+            } else {
+                carriers.insert(carrier, sum)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a feed into another class.
+    pub(crate) fn set_class(&mut self, number: u32, class: CarryClass) -> Result<(), StoreError> {
+        let row = self.row(number)?.clone();
+        if row.class == class {
+            return Ok(());
+        }
+        self.held_order(&row, number, false)?;
+        self.count_bytes(number, row.bytes, false)?;
+        let changed = self.row_mut(number)?;
+        changed.class = class;
+        let moved = changed.clone();
+        self.count_bytes(number, row.bytes, true)?;
+        self.held_order(&moved, number, true)
+    }
+
+    /// The number of a carrier's key.
+    pub(crate) fn carrier(&mut self, key: &[u8]) -> Result<u32, StoreError> {
+        let mut ids = self.txn.open_table(CARRIER_IDS)?;
+        if let Some(row) = ids.get(key)? {
+            return Ok(row.value());
+        }
+        let number = self.heads.next_carrier.max(1);
+        self.heads.next_carrier = number.saturating_add(1);
+        ids.insert(key, number)?;
+        Ok(number)
+    }
+
+    /// Bytes held of strangers' feeds by carrier.
+    pub(crate) fn carriers(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let carriers = self.txn.open_table(CARRIERS)?;
+        let mut all = Vec::new();
+        for row in carriers.iter()? {
+            let (carrier, bytes) = row?;
+            all.push((carrier.value(), bytes.value()));
+        }
+        Ok(all)
+    }
+
+    /// The feed of a class (and carrier) that arrived first.
+    pub(crate) fn oldest(&self, class: CarryClass, carrier: u32) -> Result<Option<u32>, StoreError> {
+        let order = self.txn.open_table(HELD_ORDER)?;
+        let from = (class.code(), carrier, 0, 0);
+        let to = (class.code(), carrier, u64::MAX, u32::MAX);
+        let mut range = order.range(from..=to)?;
+        Ok(range.next().transpose()?.map(|(key, _)| key.value().3))
+    }
+
+    /// The number of the words for a way by which things come.
+    pub(crate) fn via(&mut self, words: &str) -> Result<u32, StoreError> {
+        let mut ids = self.txn.open_table(VIA_IDS)?;
+        if let Some(row) = ids.get(words)? {
+            return Ok(row.value());
+        }
+        let mut vias = self.txn.open_table(VIAS)?;
+        let number = vias.last()?.map_or(1, |(last, _)| last.value().saturating_add(1));
+        vias.insert(number, words)?;
+        ids.insert(words, number)?;
+        Ok(number)
+    }
+}

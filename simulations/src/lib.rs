@@ -1,0 +1,16 @@
+//! Worlds of many engines: simulated time, injected faults, and one seed that decides everything.
+//!
+//! A failure that cannot be repeated teaches nothing. So every choice of a simulated world (who
+//! meets whom, which sync fails, where a process is killed) is drawn from a [`Seed`], every
+//! failure prints that seed, and the same seed is the same world on every machine. The engine is
+//! driven through its public surface only; nothing here stands in for a part of it.
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod seed;
+
+pub use seed::Seed;
