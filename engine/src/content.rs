@@ -9,9 +9,7 @@
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::key::{AccountId, FeedId, Signature};
-use crate::limits::{
-    ABOUT_BYTES, NAME_BYTES, PARENTS, PAYLOAD_BYTES, RANGES, SEQ_END, TIME_END,
-};
+use crate::limits::{ABOUT_BYTES, NAME_BYTES, PARENTS, PAYLOAD_BYTES, RANGES, SEQ_END, TIME_END};
 
 const POST: u64 = 1;
 const REPLY: u64 = 2;
@@ -22,6 +20,9 @@ const SUCCESSOR: u64 = 6;
 const DEVICE: u64 = 7;
 const RECEIPT: u64 = 8;
 const RETRACTION: u64 = 9;
+/// [`PARENTS`] as the length of an array.
+const MOST_PARENTS: usize = 4;
+const _: () = assert!(MOST_PARENTS as u64 == PARENTS);
 /// First type that this program does not know.
 const UNKNOWN: u64 = 10;
 /// Last type set aside for structural content of later programs.
@@ -191,7 +192,8 @@ impl Ranges {
     /// Takes ranges of first and last seq, if they are as they should be.
     pub fn new(ranges: Vec<(u64, u64)>) -> Option<Self> {
         let whole = !ranges.is_empty() && ranges.len() as u64 <= RANGES;
-        let sound = ranges.iter().all(|(first, last)| (1..=*last).contains(first) && *last < SEQ_END);
+        let sound =
+            ranges.iter().all(|(first, last)| (1..=*last).contains(first) && *last < SEQ_END);
         let apart = ranges.is_sorted_by(|before, after| before.1.saturating_add(1) < after.0);
         (whole && sound && apart).then_some(Self(ranges))
     }
@@ -239,16 +241,11 @@ impl<'a> PostView<'a> {
         let reply = opened.kind == REPLY;
         let mut decoder = opened.holding(if has_author { 6 } else { 5 })?;
         let time = decode_time(&mut decoder)?;
-        let channel = match decoder.skip_null() {
-            true => None,
-            false => Some(decode_name(&mut decoder, "channel")?),
-        };
+        let has_channel = !decoder.skip_null();
+        let channel = decode_name_if(has_channel, &mut decoder, "channel")?;
         let text = decoder.text("text", PAYLOAD_BYTES)?;
         let parents = Parents::decode(&mut decoder, reply)?;
-        let author = match has_author {
-            true => Some(decode_name(&mut decoder, "author")?),
-            false => None,
-        };
+        let author = decode_name_if(has_author, &mut decoder, "author")?;
         decoder.finish()?;
         Ok(Self { reply, time, channel, text, parents, author })
     }
@@ -269,7 +266,7 @@ impl<'a> PostView<'a> {
 /// Up to four parents, without an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parents {
-    list: [Prefix; PARENTS as usize],
+    list: [Prefix; MOST_PARENTS],
     count: usize,
 }
 
@@ -281,11 +278,11 @@ impl Parents {
 
     fn decode(decoder: &mut Decoder<'_>, reply: bool) -> Result<Self, DecodeError> {
         let found = decoder.array("parents", PARENTS)?;
-        let mut list = [Prefix::default(); PARENTS as usize];
-        for slot in list.iter_mut().take(usize::try_from(found).unwrap_or(usize::MAX)) {
+        let mut parents = Self { list: [Prefix::default(); MOST_PARENTS], count: 0 };
+        for (slot, _) in parents.list.iter_mut().zip(0..found) {
             *slot = decoder.fixed("parent")?;
+            parents.count = parents.count.saturating_add(1);
         }
-        let parents = Self { list, count: usize::try_from(found).unwrap_or(0) };
         let sound = match (reply, parents.as_slice().split_first()) {
             (true, None) => false,
             (true, Some((answered, others))) => is_ascending(others) && !others.contains(answered),
@@ -305,7 +302,7 @@ pub fn parents_in_order(answered: Option<Prefix>, mut others: Vec<Prefix>) -> Ve
     others.retain(|other| Some(*other) != answered);
     others.sort_unstable();
     others.dedup();
-    answered.into_iter().chain(others).take(PARENTS as usize).collect()
+    answered.into_iter().chain(others).take(MOST_PARENTS).collect()
 }
 
 /// Whether a payload is of a type that holds the feed together, now or in a later program: such
@@ -320,10 +317,6 @@ pub fn is_structural(payload: &[u8]) -> bool {
 impl Content {
     /// Reads a payload. An error means that this program cannot show it, not that the entry is bad.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let found = payload.len() as u64;
-        if found > PAYLOAD_BYTES {
-            return Err(DecodeError::OverLimit { field: "payload", found, limit: PAYLOAD_BYTES });
-        }
         let opened = Opened::new(payload)?;
         match opened.kind {
             POST | REPLY => PostView::read(opened).map(|view| view.to_content()),
@@ -417,6 +410,10 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let found = payload.len() as u64;
+        if found > PAYLOAD_BYTES {
+            return Err(DecodeError::OverLimit { field: "payload", found, limit: PAYLOAD_BYTES });
+        }
         let mut decoder = Decoder::new(payload);
         // An array of a later program can be of any length; nothing is made of the claim.
         let count = decoder.array("content", u64::MAX)?;
@@ -540,14 +537,19 @@ fn decode_time(decoder: &mut Decoder<'_>) -> Result<u64, DecodeError> {
     decoder.uint("time", TIME_END - 1)
 }
 
-fn decode_name<'a>(
-    decoder: &mut Decoder<'a>,
-    field: &'static str,
-) -> Result<&'a str, DecodeError> {
+fn decode_name<'a>(decoder: &mut Decoder<'a>, field: &'static str) -> Result<&'a str, DecodeError> {
     match decoder.text(field, NAME_BYTES)? {
         "" => Err(DecodeError::OutOfRange { field, found: 0 }),
         name => Ok(name),
     }
+}
+
+fn decode_name_if<'a>(
+    is_there: bool,
+    decoder: &mut Decoder<'a>,
+    field: &'static str,
+) -> Result<Option<&'a str>, DecodeError> {
+    if is_there { decode_name(decoder, field).map(Some) } else { Ok(None) }
 }
 
 /// Reads one of the values that a number can stand for.

@@ -7,11 +7,13 @@
 mod branches;
 mod room;
 
+use std::collections::BTreeSet;
+
 use crate::account::{self, Origin};
-use crate::content::{Content, is_structural};
+use crate::content::{Carry, Content, Verb, is_structural};
 use crate::entry::EntryId;
 use crate::fork::VerifiedFork;
-use crate::key::{FeedId, Signature};
+use crate::key::{AccountId, FeedId, Signature};
 use crate::limits::{ISLANDS_PER_FEED, SEGMENT_ENTRIES};
 use crate::policy::{CarryClass, Carrier};
 use crate::segment::{Entry, Reject, Segment};
@@ -179,8 +181,10 @@ pub(crate) fn segment(
     branches::place(writer, source, number, incoming)
 }
 
-const BLOCKED: u8 = 2;
-const FOLLOWED: u8 = 1;
+/// What the user decided about a feed: it is blocked.
+pub(crate) const BLOCKED: u8 = 2;
+/// What the user decided about a feed: it is followed.
+pub(crate) const FOLLOWED: u8 = 1;
 /// The feed that this device writes.
 pub(crate) const OWN: u8 = 1;
 
@@ -191,11 +195,10 @@ fn found_feed(
     incoming: &Incoming,
     relation: Option<u8>,
 ) -> Result<Result<u32, Refusal>, StoreError> {
-    let class =
-        if relation == Some(FOLLOWED) { CarryClass::Followed } else { CarryClass::Stranger };
+    let class = class_of(writer, relation, incoming.origin.as_ref())?;
     if class == CarryClass::Stranger {
         let Some(origin) = incoming.origin else { return Ok(Err(Refusal::NoCertificate)) };
-        if origin.carry != account::Carry::Open {
+        if origin.carry != Carry::Open {
             return Ok(Err(Refusal::NotOpen));
         }
         if writer.left_out(&incoming.feed)?.is_some_and(|last| last >= incoming.last_seq()) {
@@ -209,6 +212,7 @@ fn found_feed(
         writer.leave_out(&incoming.feed, incoming.last_seq())?;
         return Ok(Err(Refusal::NoRoom));
     }
+    let sibling = incoming.origin.is_some() && relation == Some(FOLLOWED);
     let number = writer.add_feed(FeedRow {
         id: incoming.feed,
         branch: 0,
@@ -225,7 +229,111 @@ fn found_feed(
         retracts: false,
         own: 0,
     })?;
+    if sibling {
+        reclassify(writer)?;
+    }
     Ok(Ok(number))
+}
+
+/// Why a feed is carried: its person is followed through any of their feeds, or it goes on for a
+/// feed that is followed.
+fn class_of(
+    writer: &mut Writer<'_>,
+    relation: Option<u8>,
+    origin: Option<&Origin>,
+) -> Result<CarryClass, StoreError> {
+    if relation == Some(FOLLOWED) {
+        return Ok(CarryClass::Followed);
+    }
+    let Some(origin) = origin else { return Ok(CarryClass::Stranger) };
+    let (feeds, accounts) = followed(writer)?;
+    let known = match origin.retired {
+        None => accounts.contains(&origin.account),
+        Some(retired) => feeds.contains(&retired),
+    };
+    Ok(if known { CarryClass::Followed } else { CarryClass::Stranger })
+}
+
+/// The feeds that are followed, with those of the same persons, and those persons.
+fn followed(
+    writer: &mut Writer<'_>,
+) -> Result<(BTreeSet<FeedId>, BTreeSet<AccountId>), StoreError> {
+    let mut feeds: BTreeSet<FeedId> = writer.followed()?.into_iter().collect();
+    let mut accounts = BTreeSet::new();
+    for feed in feeds.clone() {
+        if let Some(number) = writer.number(&feed, 0)?
+            && writer.is_held(number)?
+            && let Some(origin) = writer.row(number)?.origin
+        {
+            accounts.insert(origin.account);
+        }
+    }
+    feeds.extend(writer.feeds_of_class(CarryClass::Followed)?);
+    Ok((feeds, accounts))
+}
+
+/// Puts every feed into the class that the user's decisions give it.
+pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    let named: BTreeSet<FeedId> = writer.followed()?.into_iter().collect();
+    let rows = writer.all_rows()?;
+    let accounts: BTreeSet<AccountId> = rows
+        .iter()
+        .filter(|(_, row)| named.contains(&row.id))
+        .filter_map(|(_, row)| row.origin.map(|origin| origin.account))
+        .collect();
+    let mut wanted = named;
+    let by_account = |row: &FeedRow| {
+        row.origin.is_some_and(|origin| {
+            origin.retired.is_none() && accounts.contains(&origin.account)
+        })
+    };
+    wanted.extend(rows.iter().filter(|(_, row)| by_account(row)).map(|(_, row)| row.id));
+    // A successor goes with the feed that it goes on for; successors of successors too.
+    loop {
+        let before = wanted.len();
+        let goes_on = |row: &FeedRow| {
+            let retired = row.origin.and_then(|origin| origin.retired);
+            retired.is_some_and(|retired| wanted.contains(&retired))
+        };
+        let more: Vec<_> =
+            rows.iter().filter(|(_, row)| goes_on(row)).map(|(_, row)| row.id).collect();
+        wanted.extend(more);
+        if wanted.len() == before {
+            break;
+        }
+    }
+    for (number, row) in rows {
+        if row.class == CarryClass::Own {
+            continue;
+        }
+        let class =
+            if wanted.contains(&row.id) { CarryClass::Followed } else { CarryClass::Stranger };
+        writer.set_class(number, class)?;
+        if class == CarryClass::Followed && row.floor > 1 && row.branch == 0 {
+            writer.lower_floor(number)?;
+        }
+    }
+    Ok(())
+}
+
+/// Evicts what a class holds beyond a new quota.
+pub(crate) fn shrink(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    limit: u64,
+) -> Result<(), StoreError> {
+    let held = writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0);
+    let mut left = held.saturating_sub(limit);
+    let carriers = match class {
+        CarryClass::Stranger => writer.carriers()?.into_iter().map(|carrier| carrier.0).collect(),
+        _ => vec![0],
+    };
+    for carrier in carriers {
+        if left > 0 {
+            left = room::evict(writer, class, carrier, None, left)?;
+        }
+    }
+    Ok(())
 }
 
 impl From<Origin> for OriginRow {
@@ -246,8 +354,11 @@ fn take(
     if row.class == CarryClass::Stranger && row.origin.is_none() && incoming.origin.is_none() {
         return Ok(Outcome::Left(Refusal::NoCertificate, incoming.entries.len() as u64));
     }
-    let missing: Vec<u64> =
-        (from..=incoming.last_seq()).filter(|seq| !row.holds(*seq)).collect();
+    // What was evicted below the floor does not come back while the feed is a stranger's.
+    let below = |seq: u64| seq > 1 && seq < row.floor && row.class == CarryClass::Stranger;
+    let missing: Vec<u64> = (from..=incoming.last_seq())
+        .filter(|seq| !row.holds(*seq) && !below(*seq))
+        .collect();
     let runs = consecutive(&missing);
     let count = missing.len() as u64;
     if row.runs.len().saturating_add(runs.len()) as u64 > ISLANDS_PER_FEED {
@@ -275,7 +386,7 @@ fn take(
     }
     for seq in missing {
         if let Some(payload) = incoming.piece(seq).and_then(|piece| piece.payload.as_deref()) {
-            effects(writer, number, seq, payload)?;
+            effects(writer, number, payload)?;
         }
     }
     Ok(if count == 0 { Outcome::Known } else { Outcome::New(count) })
@@ -332,7 +443,6 @@ fn is_over(piece: &Piece) -> bool {
 pub(crate) fn effects(
     writer: &mut Writer<'_>,
     number: u32,
-    seq: u64,
     payload: &[u8],
 ) -> Result<(), StoreError> {
     if !is_structural(payload) {
@@ -340,16 +450,16 @@ pub(crate) fn effects(
     }
     match Content::decode(payload) {
         Ok(Content::Retraction(ranges)) => {
-            for (first, last) in ranges {
+            for &(first, last) in ranges.as_slice() {
                 retract(writer, number, first, last)?;
             }
         }
-        Ok(Content::Device(statement)) if account::verify_device(&statement).is_ok() => {
-            writer.device(&statement.account, &statement.feed, statement.verb.code())?;
+        Ok(Content::Device(statement)) if account::verify_statement(&statement).is_ok() => {
+            let standing = if statement.verb == Verb::Revoke { 2 } else { 1 };
+            writer.device(&statement.account, &statement.feed, standing)?;
         }
         _ => {}
     }
-    let _ = seq;
     Ok(())
 }
 
@@ -420,7 +530,7 @@ fn restore(
     let via = writer.via(&source.via)?;
     writer.restore_payload(number, stored, payload, age)?;
     writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
-    effects(writer, number, stored.seq, payload)
+    effects(writer, number, payload)
 }
 
 /// Takes in a payload that travelled by itself.
@@ -462,7 +572,7 @@ pub(crate) fn payload(
 
 /// Takes in a fork proof.
 pub(crate) fn fork(writer: &mut Writer<'_>, proof: &VerifiedFork) -> Result<Outcome, StoreError> {
-    match writer.number(&proof.feed, 0)? {
+    match writer.number(proof.feed(), 0)? {
         Some(number) if writer.is_held(number)? => branches::prove(writer, number, proof),
         _ => Ok(Outcome::Left(Refusal::NoEntry, 0)),
     }

@@ -251,6 +251,11 @@ pub fn sign(key: &SecretKey, last: &EntryId) -> Signature {
     key.sign(Context::Entry, last.as_bytes())
 }
 
+/// The age that is passed on for an entry, in minutes: never over the limit of the format.
+pub fn claimed_age(minutes: u64) -> u32 {
+    u32::try_from(minutes.min(AGE_MINUTES)).unwrap_or(u32::MAX)
+}
+
 fn decode_item<'a>(decoder: &mut Decoder<'a>) -> Result<Item<'a>, DecodeError> {
     if !decoder.next_is_array() {
         let payload = decoder.bytes("payload", INLINE_BYTES)?;

@@ -349,14 +349,14 @@ mod tests {
     #[test]
     fn what_was_written_is_listed_and_read_back() {
         let (_home, folder) = stick();
-        for name in ["b.bundle", "a.bundle"] {
+        for name in ["b.thistle", "a.thistle"] {
             let path = folder
                 .write(name, |sink| sink.write_all(name.as_bytes()))
                 .unwrap();
             assert_eq!(fs::read(path).unwrap(), name.as_bytes());
         }
-        assert_eq!(names_of(&folder.list().unwrap()), ["a.bundle", "b.bundle"]);
-        assert_eq!(everything_in(&folder), ["a.bundle", "b.bundle"]);
+        assert_eq!(names_of(&folder.list().unwrap()), ["a.thistle", "b.thistle"]);
+        assert_eq!(everything_in(&folder), ["a.thistle", "b.thistle"]);
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
         let (_home, folder) = stick();
         let block = [7; 1_000];
         let path = folder
-            .write("large.bundle", |sink| {
+            .write("large.thistle", |sink| {
                 (0..1_000).try_for_each(|_| sink.write_all(&block))
             })
             .unwrap();
@@ -375,7 +375,7 @@ mod tests {
     fn a_failing_writer_leaves_nothing_behind() {
         let (_home, folder) = stick();
         let error = folder
-            .write("a.bundle", |sink| {
+            .write("a.thistle", |sink| {
                 sink.write_all(b"half")?;
                 Err(io::Error::other("the source broke"))
             })
@@ -394,23 +394,23 @@ mod tests {
     fn a_failing_writer_leaves_the_older_file_alone() {
         let (_home, folder) = stick();
         let path = folder
-            .write("a.bundle", |sink| sink.write_all(b"old"))
+            .write("a.thistle", |sink| sink.write_all(b"old"))
             .unwrap();
         folder
-            .write("a.bundle", |_| Err(ErrorKind::BrokenPipe.into()))
+            .write("a.thistle", |_| Err(ErrorKind::BrokenPipe.into()))
             .unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         folder
-            .write("a.bundle", |sink| sink.write_all(b"new"))
+            .write("a.thistle", |sink| sink.write_all(b"new"))
             .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(everything_in(&folder), ["a.bundle"]);
+        assert_eq!(everything_in(&folder), ["a.thistle"]);
     }
 
     #[test]
     fn a_panicking_writer_leaves_nothing_behind() {
         let (_home, folder) = stick();
-        let caught = std::panic::catch_unwind(|| folder.write("a.bundle", |_| panic!("bug")));
+        let caught = std::panic::catch_unwind(|| folder.write("a.thistle", |_| panic!("bug")));
         assert!(caught.is_err());
         assert_eq!(everything_in(&folder), [""; 0]);
     }
@@ -421,42 +421,42 @@ mod tests {
         let left = format!(".a.bundle.{}-0.part", process::id());
         fs::write(folder.path().join(&left), b"half").unwrap();
         folder
-            .write("a.bundle", |sink| sink.write_all(b"whole"))
+            .write("a.thistle", |sink| sink.write_all(b"whole"))
             .unwrap();
-        assert_eq!(names_of(&folder.list().unwrap()), ["a.bundle"]);
-        assert_eq!(everything_in(&folder), [left.as_str(), "a.bundle"]);
+        assert_eq!(names_of(&folder.list().unwrap()), ["a.thistle"]);
+        assert_eq!(everything_in(&folder), [left.as_str(), "a.thistle"]);
     }
 
     #[test]
     fn stray_files_folders_and_links_are_not_listed() {
         let (_home, folder) = stick();
         for name in [
-            ".hidden.bundle",
+            ".hidden.thistle",
             "photo.jpg",
             "bundle",
-            ".bundle",
+            ".thistle",
             "a.bundle.part",
         ] {
             fs::write(folder.path().join(name), b"stray").unwrap();
         }
-        fs::create_dir(folder.path().join("folder.bundle")).unwrap();
+        fs::create_dir(folder.path().join("folder.thistle")).unwrap();
         fs::write(folder.path().join("B C.BUNDLE"), b"renamed by hand").unwrap();
-        std::os::unix::fs::symlink("B C.BUNDLE", folder.path().join("link.bundle")).unwrap();
+        std::os::unix::fs::symlink("B C.BUNDLE", folder.path().join("link.thistle")).unwrap();
         assert_eq!(names_of(&folder.list().unwrap()), ["B C.BUNDLE"]);
     }
 
     #[test]
     fn names_that_lead_elsewhere_are_refused() {
         let (_home, folder) = stick();
-        let long = format!("{}.bundle", "x".repeat(NAME_BYTES));
+        let long = format!("{}.thistle", "x".repeat(NAME_BYTES));
         for name in [
             "",
-            ".bundle",
+            ".thistle",
             "a",
-            "../a.bundle",
-            "a/b.bundle",
-            "a:b.bundle",
-            "ä.bundle",
+            "../a.thistle",
+            "a/b.thistle",
+            "a:b.thistle",
+            "ä.thistle",
             &long,
         ] {
             let refused = folder.write(name, |_| Ok(())).unwrap_err();
@@ -471,23 +471,23 @@ mod tests {
     #[test]
     fn a_folder_or_a_link_is_never_replaced_by_a_file() {
         let (_home, folder) = stick();
-        fs::create_dir(folder.path().join("a.bundle")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("b.bundle")).unwrap();
-        for name in ["a.bundle", "b.bundle"] {
+        fs::create_dir(folder.path().join("a.thistle")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("b.thistle")).unwrap();
+        for name in ["a.thistle", "b.thistle"] {
             let refused = folder.write(name, |_| Ok(())).unwrap_err();
             assert!(
                 matches!(refused, FolderError::NotAFile { .. }),
                 "{name}: {refused:?}"
             );
         }
-        assert_eq!(everything_in(&folder), ["a.bundle", "b.bundle"]);
+        assert_eq!(everything_in(&folder), ["a.thistle", "b.thistle"]);
     }
 
     #[test]
     fn full_and_write_protected_disks_are_told_apart() {
         let (_home, folder) = stick();
         let failing =
-            |errno: rustix::io::Errno| folder.write("a.bundle", |_| Err(errno.into())).unwrap_err();
+            |errno: rustix::io::Errno| folder.write("a.thistle", |_| Err(errno.into())).unwrap_err();
         assert!(matches!(
             failing(rustix::io::Errno::NOSPC),
             FolderError::Full { .. }
@@ -520,7 +520,7 @@ mod tests {
             ),
             "{gone:?}"
         );
-        let file = folder.write("a.bundle", |_| Ok(())).unwrap();
+        let file = folder.write("a.thistle", |_| Ok(())).unwrap();
         let refused = Folder::open(&file).unwrap_err();
         assert_eq!(
             refused.to_string(),

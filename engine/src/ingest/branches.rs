@@ -8,7 +8,6 @@ use crate::entry::EntryId;
 use crate::fork::{Chain, ForkProof, VerifiedFork};
 use crate::ingest::{Incoming, OWN, Outcome, Refusal, Source, new_entry, effects, refresh, take};
 use crate::limits::FORK_CHAIN;
-use crate::policy::CarryClass;
 use crate::store::{ArrivalKind, FeedRow, StoreError, Stored, Writer};
 
 /// The chains of a feed: the main one and, if it is forked, the second branch from the fork on.
@@ -241,6 +240,10 @@ fn deeper(
     at: u64,
 ) -> Result<Outcome, StoreError> {
     let slot = chain_at(slots, in_second, at);
+    if writer.row(slots.main)?.own != 0 {
+        // What this device wrote itself never gives way.
+        return Ok(Outcome::Left(Refusal::OtherBranch, incoming.entries.len() as u64));
+    }
     let ours = writer.id_at(slot, at)?;
     let theirs = incoming.piece(at).map(|piece| piece.id);
     if theirs >= ours {
@@ -270,7 +273,8 @@ fn third(
         (a, b) if a > b => (a, slots.main),
         (_, b) => (b, slot),
     };
-    if worst.is_some() && theirs >= worst {
+    let is_own = writer.row(slots.main)?.own != 0;
+    if is_own || (worst.is_some() && theirs >= worst) {
         return Ok(Outcome::Left(Refusal::OtherBranch, incoming.entries.len() as u64));
     }
     writer.truncate(loser, at)?;
@@ -299,7 +303,7 @@ fn put(
     let main = main_of(writer, slot)?;
     for seq in at..=last {
         if let Some(payload) = incoming.piece(seq).and_then(|piece| piece.payload.as_deref()) {
-            effects(writer, main, seq, payload)?;
+            effects(writer, main, payload)?;
         }
     }
     Ok(Outcome::New(count))
@@ -341,12 +345,12 @@ pub(super) fn prove(
 ) -> Result<Outcome, StoreError> {
     let known = writer.row(main)?.fork_seq;
     match known {
-        Some(fork) if fork < proof.fork_seq => return Ok(Outcome::Known),
-        Some(fork) if fork == proof.fork_seq => {
+        Some(fork) if fork < proof.fork_seq() => return Ok(Outcome::Known),
+        Some(fork) if fork == proof.fork_seq() => {
             // Of several proofs of one fork the lowest bytes stay, so that all nodes end alike.
             let held = writer.fork_proof(main)?;
-            if held.is_none_or(|held| proof.bytes < held) {
-                writer.set_fork(main, fork, &proof.bytes)?;
+            if held.is_none_or(|held| *proof.bytes() < *held) {
+                writer.set_fork(main, fork, proof.bytes())?;
             }
             return Ok(Outcome::Known);
         }
@@ -358,7 +362,7 @@ pub(super) fn prove(
             }
         }
     }
-    writer.set_fork(main, proof.fork_seq, &proof.bytes)?;
+    writer.set_fork(main, proof.fork_seq(), proof.bytes())?;
     Ok(Outcome::Forked)
 }
 
@@ -370,7 +374,8 @@ fn join_branches(writer: &mut Writer<'_>, main: u32, fork: u64) -> Result<(), St
         return Ok(());
     }
     let (a, b) = (writer.id_at(main, fork)?, writer.id_at(second, fork)?);
-    if b.is_some() && (a.is_none() || b < a) {
+    let is_own = writer.row(main)?.own != 0;
+    if !is_own && b.is_some() && (a.is_none() || b < a) {
         writer.truncate(main, fork)?;
         writer.move_entries(second, main)?;
     }

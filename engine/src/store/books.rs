@@ -43,6 +43,19 @@ impl Writer<'_> {
         Ok(true)
     }
 
+    /// The feeds that the user follows.
+    pub(crate) fn followed(&self) -> Result<Vec<FeedId>, StoreError> {
+        let relations = self.txn.open_table(RELATIONS)?;
+        let mut all = Vec::new();
+        for row in relations.iter()? {
+            let (feed, state) = row?;
+            if state.value() == 1 {
+                all.push(FeedId::from_bytes(*feed.value()));
+            }
+        }
+        Ok(all)
+    }
+
     /// Sets or clears the user's own name for a feed.
     pub(crate) fn set_petname(
         &mut self,

@@ -380,6 +380,25 @@ impl Writer<'_> {
         index::forget_feed(self.txn, feed)
     }
 
+    /// Moves every entry of one chain to the end of another that they link to.
+    pub(crate) fn move_entries(&mut self, from: u32, to: u32) -> Result<(), StoreError> {
+        let entries = self.entries(from, 1, u64::MAX)?;
+        let Some(first) = entries.first().map(|stored| stored.seq) else { return Ok(()) };
+        let last = entries.last().map_or(first, |stored| stored.seq);
+        let prev = self.prev_of(from, first)?;
+        let mut moved = Vec::with_capacity(entries.len());
+        for stored in entries {
+            let apart = match stored.kept.state {
+                State::Apart => self.apart(from, stored.seq)?,
+                _ => None,
+            };
+            moved.push(NewEntry { id: stored.id, kept: stored.kept, apart });
+        }
+        self.append(to, first, prev, moved)?;
+        let via = self.via("branch")?;
+        self.arrived(to, (first, last), ArrivalKind::Entries, via)
+    }
+
     /// Remembers a retracted range of a feed.
     pub(crate) fn retract(&mut self, feed: u32, first: u64, last: u64) -> Result<(), StoreError> {
         self.row_mut(feed)?.retracts = true;

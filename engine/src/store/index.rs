@@ -1,37 +1,207 @@
 //! Query indexes, built behind the commits from the arrival log; all of it can be rebuilt.
+//!
+//! Indexing is work of its own, done in steps when nothing else waits. A payload that is dropped
+//! takes its rows with it, but its entry's lamport stays, so that what is said after it keeps its
+//! place.
 
-use redb::WriteTransaction;
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use crate::entry::EntryId;
-use crate::store::StoreError;
+use crate::limits::PARENTS;
+use crate::store::snapshot::Snapshot;
+use crate::store::tables::{Arrival, LOG};
+use crate::store::view::{
+    CHILDREN, CHUNK, Done, IDS, Name, Node, ORDER, PROFILES, RAISED, Row, START, Said, TERMS,
+    Tables, UNREADABLE, View, author_term, channel_term, kind_term,
+};
+use crate::store::{StoreError, Writer};
+
+/// Children told of a raised parent in one step.
+const RAISES: u64 = 10_000;
+/// Newest entries of a channel among which heads are looked for.
+const HEAD_CANDIDATES: usize = 64;
+/// Entries that name a candidate for a head that are looked at.
+const HEAD_CHILDREN: u64 = 1_000;
+
+/// What a step of indexing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    /// Places of the log that were gone through.
+    pub(crate) entries: u64,
+    /// Whether another step would find more to do.
+    pub(crate) more: bool,
+}
 
 /// Makes the index tables of a fresh store.
-pub(crate) fn found(_txn: &WriteTransaction) -> Result<(), StoreError> {
-    Ok(())
+pub(crate) fn found(txn: &WriteTransaction) -> Result<(), StoreError> {
+    Tables::writing(txn).map(drop)
+}
+
+/// Indexes what arrived next.
+pub(crate) fn advance(writer: &mut Writer<'_>, budget: u64) -> Result<Indexed, StoreError> {
+    let txn = writer.txn;
+    let mut done = Done::read(writer.meta("indexed")?.as_deref());
+    let mut view = View::new(Tables::writing(txn)?);
+    view.take_up(RAISES)?;
+    let mut entries: u64 = 0;
+    while entries < budget {
+        let position = done.position.saturating_add(1);
+        let arrival = match txn.open_table(LOG)?.get(position)? {
+            Some(row) => Arrival::decode(row.value())?,
+            None => break,
+        };
+        let first = arrival.first.max(done.seq.saturating_add(1));
+        let most = CHUNK.min(budget.saturating_sub(entries));
+        let mut last = arrival.last.min(first.saturating_add(most).saturating_sub(1));
+        if writer.is_held(arrival.feed)? {
+            for stored in writer.entries(arrival.feed, first, last)? {
+                let payload = writer.payload_of(arrival.feed, &stored)?;
+                view.add(arrival.feed, stored.seq, &stored.id, payload.as_deref())?;
+            }
+        } else {
+            last = arrival.last;
+        }
+        entries = entries.saturating_add(most.min(last.saturating_sub(first).saturating_add(1)));
+        done = if last < arrival.last {
+            Done { seq: last, ..done }
+        } else {
+            Done { position, seq: 0 }
+        };
+    }
+    view.settle(RAISES)?;
+    view.write(txn)?;
+    writer.set_meta("indexed", &done.encode())?;
+    let behind = done.position < writer.heads.log_len;
+    Ok(Indexed { entries, more: behind || !txn.open_table(RAISED)?.is_empty()? })
+}
+
+/// Forgets every index, so that all is indexed anew.
+pub(crate) fn rebuild(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    writer.txn.delete_table(TERMS)?;
+    writer.txn.delete_table(ORDER)?;
+    writer.txn.delete_table(IDS)?;
+    writer.txn.delete_table(CHILDREN)?;
+    writer.txn.delete_table(PROFILES)?;
+    writer.txn.delete_table(RAISED)?;
+    found(writer.txn)?;
+    writer.set_meta("indexed", &Done::default().encode())
 }
 
 /// Takes the rows of an entry's content out, before its payload goes.
 pub(crate) fn forget(
-    _txn: &WriteTransaction,
-    _feed: u32,
-    _seq: u64,
-    _id: &EntryId,
-    _payload: &[u8],
+    txn: &WriteTransaction,
+    feed: u32,
+    seq: u64,
+    id: &EntryId,
+    payload: &[u8],
 ) -> Result<(), StoreError> {
+    let name = Name::new(id.prefix(), feed, seq);
+    let mut view = View::new(Tables::writing(txn)?);
+    let Some(node) = view.node(&name)? else {
+        return Ok(());
+    };
+    let unreadable = view.term(UNREADABLE.to_owned())?;
+    let mut terms = Vec::new();
+    let mut parents = Vec::new();
+    match Said::read(Some(payload)) {
+        Said::Post(post) => {
+            view.erase(node.rows(name));
+            view.nodes.insert(name, Node { author: 0, ..node });
+            parents.extend_from_slice(post.parents.as_slice());
+            terms.extend(post.channel.map(channel_term));
+            terms.extend(post.author.map(author_term));
+        }
+        Said::Other { kind, time } => {
+            let term = kind_term(kind);
+            let number = view.known_term(&term)?;
+            view.erase(number.map(|number| Row::new(number, 0, time, name)));
+            terms.push(term);
+        }
+    }
+    view.insert([Row::new(unreadable, 0, 0, name)]);
+    view.write(txn)?;
+    txn.open_table(PROFILES)?.remove((feed, seq))?;
+    let mut children = txn.open_table(CHILDREN)?;
+    for parent in parents {
+        children.remove(&Name::new(parent, feed, seq).pack())?;
+    }
+    drop_unused_terms(txn, terms)
+}
+
+/// Forgets the terms under which nothing is found any more: strangers make them up.
+fn drop_unused_terms(txn: &WriteTransaction, names: Vec<String>) -> Result<(), StoreError> {
+    let mut terms = txn.open_table(TERMS)?;
+    let order = txn.open_table(ORDER)?;
+    for name in names {
+        let Some(term) = terms.get(name.as_str())?.map(|term| term.value()) else {
+            continue;
+        };
+        let (first, last) = Row::bounds(term);
+        if order.range::<&[u8; 26]>(&first..=&last)?.next().is_none() {
+            terms.remove(name.as_str())?;
+        }
+    }
     Ok(())
 }
 
 /// Takes the rows of an entry's id out, before its header goes.
 pub(crate) fn forget_id(
-    _txn: &WriteTransaction,
-    _feed: u32,
-    _seq: u64,
-    _id: &EntryId,
+    txn: &WriteTransaction,
+    feed: u32,
+    seq: u64,
+    id: &EntryId,
 ) -> Result<(), StoreError> {
+    let name = Name::new(id.prefix(), feed, seq);
+    if txn.open_table(IDS)?.remove(&name.pack())?.is_none() {
+        return Ok(());
+    }
+    if let Some(term) = txn.open_table(TERMS)?.get(UNREADABLE)? {
+        txn.open_table(ORDER)?.remove(&Row::new(term.value(), 0, 0, name).pack())?;
+    }
     Ok(())
 }
 
 /// Takes what is known of a feed's profile out.
-pub(crate) fn forget_feed(_txn: &WriteTransaction, _feed: u32) -> Result<(), StoreError> {
+pub(crate) fn forget_feed(txn: &WriteTransaction, feed: u32) -> Result<(), StoreError> {
+    txn.open_table(PROFILES)?.retain_in((feed, 0)..=(feed, u64::MAX), |_, ()| false)?;
     Ok(())
+}
+
+/// The lamport of an entry; none if it is not indexed or no post or reply that was readable.
+pub(crate) fn lamport_of(
+    snapshot: &Snapshot,
+    feed: u32,
+    seq: u64,
+    id: &EntryId,
+) -> Result<Option<u32>, StoreError> {
+    let ids = snapshot.txn.open_table(IDS)?;
+    let row = ids.get(&Name::new(id.prefix(), feed, seq).pack())?;
+    Ok(row.map(|row| Node::unpack(row.value()).lamport).filter(|lamport| *lamport > 0))
+}
+
+/// Up to four of the newest entries of a channel that nothing in it names as a parent, newest
+/// first: what the next post in it has to name.
+pub(crate) fn heads_of(snapshot: &Snapshot, channel: &str) -> Result<Vec<EntryId>, StoreError> {
+    let view = View::of(snapshot)?;
+    let mut heads = Vec::new();
+    let Some(term) = view.known_term(&channel_term(channel))? else {
+        return Ok(heads);
+    };
+    for row in view.newest(&[term])?.take(HEAD_CANDIDATES) {
+        let row = row?;
+        let Some(held) = snapshot.entry(row.feed, row.seq)? else {
+            continue;
+        };
+        let mut named = false;
+        for (child, _) in view.children(held.id.prefix(), START, HEAD_CHILDREN)? {
+            named |= view.node(&child)?.is_some_and(|child| child.channel == term);
+        }
+        if !named {
+            heads.push(held.id);
+        }
+        if heads.len() as u64 == PARENTS {
+            break;
+        }
+    }
+    Ok(heads)
 }

@@ -7,16 +7,20 @@
 mod books;
 mod chain;
 mod index;
+mod query;
 mod record;
 mod snapshot;
 mod tables;
+mod view;
 mod writer;
 
+pub use query::{Hit, Order, Query, Received};
 pub use record::State;
 pub use snapshot::Held;
 
-pub(crate) use books::StatedHead;
 pub(crate) use chain::{NewEntry, Stored, log_hash};
+pub(crate) use index::{Indexed, advance, heads_of};
+pub(crate) use query::{find, profile, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use tables::{Arrival, ArrivalKind, FeedRow, OriginRow, PeerRow};
@@ -164,7 +168,7 @@ impl Store {
     /// Takes a snapshot to read from.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         use redb::ReadableDatabase;
-        Snapshot::new(self.db.begin_read()?, self.clock.known())
+        Ok(Snapshot::new(self.db.begin_read()?, self.clock.known()))
     }
 
     /// Known time at the last step.

@@ -148,6 +148,27 @@ impl Record {
         Ok(Self { first_seq, prev: (first_seq > 1).then_some(prev), entries })
     }
 
+    /// Where one entry's payload is, and the payload if that is inside the record, without
+    /// hashing anything or reading the other entries.
+    pub(crate) fn peek(bytes: &[u8], seq: u64) -> Result<Option<(State, &[u8])>, StoreError> {
+        let mut cursor = Cursor(bytes);
+        if cursor.byte()? != FORMAT {
+            return Err(DAMAGED);
+        }
+        let first_seq = u64::from_be_bytes(cursor.array()?);
+        cursor.array::<32>()?;
+        for _ in first_seq..seq {
+            if cursor.0.is_empty() {
+                return Ok(None);
+            }
+            cursor.skip_entry()?;
+        }
+        if seq < first_seq || cursor.0.is_empty() {
+            return Ok(None);
+        }
+        cursor.peek_entry().map(Some)
+    }
+
     /// Writes the record, in pieces that each fit a row: (last seq, bytes).
     pub(crate) fn encode(&self, feed: FeedId, hasher: &mut ChainHasher) -> Vec<(u64, Vec<u8>)> {
         let mut pieces = Vec::new();
@@ -333,6 +354,16 @@ impl<'a> Cursor<'a> {
         };
         let signature = if flags & SIGNED == 0 { None } else { Some(self.array()?) };
         Ok(Kept { stub: Stub { ttl, size, payload_hash }, age, since, state, payload, signature })
+    }
+
+    fn peek_entry(&mut self) -> Result<(State, &'a [u8]), StoreError> {
+        let flags = self.byte()?;
+        let state = *State::ALL.get(usize::from(flags & STATE)).ok_or(DAMAGED)?;
+        for _ in 0..if flags & HAS_TTL == 0 { 0 } else { 3 } {
+            self.varint()?;
+        }
+        let size = usize::try_from(self.varint()?).map_err(|_| DAMAGED)?;
+        Ok((state, self.take(if state == State::Here { size } else { 0 })?))
     }
 
     fn skip_entry(&mut self) -> Result<(), StoreError> {

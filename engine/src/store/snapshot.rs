@@ -4,13 +4,15 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 
 use crate::codec::Decoder;
 use crate::entry::{ChainHasher, EntryId};
-use crate::key::{Digest, FeedId, Signature};
+use crate::key::{AccountId, Digest, FeedId, Signature};
+use crate::policy::Quotas;
 use crate::store::record::{Kept, Record, State};
 use crate::store::tables::{
-    ARRIVALS, Arrival, DEVICES, FEED_IDS, FEEDS, FORKS, FeedRow, HOLES, LEDGER, LOG, META,
+    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HOLES, LEDGER, LOG, META,
     PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PeerRow, PROGRESS, RECORDS, RELATIONS, SECRETS, VIAS,
 };
-use crate::store::writer::Heads;
+use crate::store::view::Done;
+use crate::store::writer::{Heads, decode_quotas};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
 
@@ -127,6 +129,43 @@ impl Snapshot {
             all.push((number.value(), FeedRow::decode(row.value())?));
         }
         Ok(all)
+    }
+
+    /// The feed that this device writes.
+    pub(crate) fn own_row(&self) -> Result<FeedRow, StoreError> {
+        let damaged = || StoreError::Damaged { what: "the own feed" };
+        let own = self.meta("own")?.ok_or_else(damaged)?;
+        let number = u32::from_be_bytes(own.try_into().map_err(|_| damaged())?);
+        self.row(number)
+    }
+
+    /// The quotas that hold.
+    pub(crate) fn quotas(&self) -> Result<Quotas, StoreError> {
+        let row = self.meta("quotas")?;
+        row.map_or_else(|| Ok(Quotas::default()), |row| decode_quotas(&row))
+    }
+
+    /// Standing of a device with an account: 1 added, 2 revoked.
+    pub(crate) fn standing(
+        &self,
+        account: &AccountId,
+        feed: &FeedId,
+    ) -> Result<Option<u8>, StoreError> {
+        let devices = self.txn.open_table(DEVICES)?;
+        Ok(devices.get(&pair(account.as_bytes(), feed.as_bytes()))?.map(|row| row.value()))
+    }
+
+    /// Arrivals that no index covers yet.
+    pub(crate) fn unindexed(&self) -> Result<u64, StoreError> {
+        let done = Done::read(self.meta("indexed")?.as_deref());
+        Ok(self.heads()?.log_len.saturating_sub(done.position))
+    }
+
+    /// Whether a payload is due to be looked at.
+    pub(crate) fn is_due(&self, minute: u64) -> Result<bool, StoreError> {
+        let expiries = self.txn.open_table(EXPIRIES)?;
+        let first = expiries.first()?;
+        Ok(first.is_some_and(|(key, _)| key.value().0 <= minute))
     }
 
     /// Visits the held entries of a feed in a range, oldest first, until told to stop.
@@ -279,17 +318,6 @@ impl Snapshot {
         for row in petnames.iter()? {
             let (feed, name) = row?;
             all.push((FeedId::from_bytes(*feed.value()), name.value().to_owned()));
-        }
-        Ok(all)
-    }
-
-    /// Standing of the devices of all accounts: (account and feed, 1 added or 2 revoked).
-    pub(crate) fn devices(&self) -> Result<Vec<([u8; 64], u8)>, StoreError> {
-        let devices = self.txn.open_table(DEVICES)?;
-        let mut all = Vec::new();
-        for row in devices.iter()? {
-            let (key, standing) = row?;
-            all.push((*key.value(), standing.value()));
         }
         Ok(all)
     }

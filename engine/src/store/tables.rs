@@ -5,8 +5,8 @@
 
 use redb::TableDefinition;
 
-use crate::account::Carry;
 use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::content::Carry;
 use crate::entry::EntryId;
 use crate::key::{AccountId, FeedId};
 use crate::policy::CarryClass;
@@ -224,7 +224,9 @@ impl OriginRow {
     fn read(row: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         row.array_of("origin", 3)?;
         let account = AccountId::from_bytes(row.fixed("account")?);
-        let carry = Carry::from_code(row.uint("carry", u64::MAX)?).ok_or(BAD)?;
+        let code = row.uint("carry", u64::MAX)?;
+        let all = [Carry::Open, Carry::Contacts, Carry::Listed];
+        let carry = all.into_iter().find(|carry| carry.code() == code).ok_or(BAD)?;
         Ok(Self { account, carry, retired: row.fixed_or_null("retired")?.map(FeedId::from_bytes) })
     }
 }
@@ -287,10 +289,8 @@ impl Arrival {
 pub(crate) struct PeerRow {
     /// Length of its arrival log then; an older statement is ignored.
     pub(crate) position: u64,
-    /// Its log's running hash there, once a whole bundle of it was read.
-    pub(crate) hash: [u8; 8],
-    /// How far its log was read by us: a whole bundle of it came through.
-    pub(crate) read: bool,
+    /// How far its log was taken in here, and the log's running hash there.
+    pub(crate) read: Option<(u64, [u8; 8])>,
     /// How far it had read our log.
     pub(crate) ack: Option<(u64, [u8; 8])>,
     /// What it misses: (feed, first, last, whether payloads).
@@ -300,11 +300,13 @@ pub(crate) struct PeerRow {
 impl PeerRow {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.array(5).uint(self.position).bytes(&self.hash).boolean(self.read);
-        match &self.ack {
-            None => out.null(),
-            Some((position, hash)) => out.array(2).uint(*position).bytes(hash),
-        };
+        out.array(4).uint(self.position);
+        for cursor in [&self.read, &self.ack] {
+            match cursor {
+                None => out.null(),
+                Some((position, hash)) => out.array(2).uint(*position).bytes(hash),
+            };
+        }
         out.array(self.wants.len() as u64);
         for (feed, first, last, payloads) in &self.wants {
             out.array(4).bytes(feed.as_bytes()).uint(*first).uint(*last).boolean(*payloads);
@@ -318,16 +320,16 @@ impl PeerRow {
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut row = Decoder::new(bytes);
-        row.array_of("peer", 5)?;
+        row.array_of("peer", 4)?;
         let position = row.uint("position", u64::MAX)?;
-        let hash = row.fixed("hash")?;
-        let read = row.boolean("read")?;
-        let ack = if row.skip_null() {
-            None
-        } else {
-            row.array_of("ack", 2)?;
-            Some((row.uint("position", u64::MAX)?, row.fixed("hash")?))
+        let cursor = |row: &mut Decoder<'_>| {
+            if row.skip_null() {
+                return Ok(None);
+            }
+            row.array_of("cursor", 2)?;
+            Ok(Some((row.uint("position", u64::MAX)?, row.fixed("hash")?)))
         };
+        let (read, ack) = (cursor(&mut row)?, cursor(&mut row)?);
         let count = row.array("wants", u64::MAX)?;
         let want = |row: &mut Decoder<'_>| {
             row.array_of("want", 4)?;
@@ -337,7 +339,7 @@ impl PeerRow {
         };
         let wants = (0..count).map(|_| want(&mut row)).collect::<Result<_, DecodeError>>()?;
         row.finish()?;
-        Ok(Self { position, hash, read, ack, wants })
+        Ok(Self { position, read, ack, wants })
     }
 }
 
@@ -380,8 +382,7 @@ mod tests {
         assert_eq!(FeedRow::decode(&row.encode()).unwrap(), row);
         let peer = PeerRow {
             position: 9,
-            hash: [1; 8],
-            read: true,
+            read: Some((8, [1; 8])),
             ack: Some((3, [2; 8])),
             wants: vec![(row.id, 1, 2, true)],
         };

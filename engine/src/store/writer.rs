@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::codec::{Decoder, Encoder};
-use crate::entry::{ChainHasher, EntryId};
-use crate::key::{Context, FeedId, Hasher};
-use crate::limits::REMEMBERED_EVICTIONS;
-use crate::policy::CarryClass;
-use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
+use crate::entry::ChainHasher;
+use crate::key::FeedId;
+use crate::policy::{Carrier, CarryClass, Quotas};
+use crate::store::record::Tail;
 use crate::store::tables::{
-    ARRIVALS, Arrival, ArrivalKind, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS,
+    ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS,
     FeedRow, HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, RECORDS, RETRACTIONS,
     VIA_IDS, VIAS,
 };
@@ -256,6 +255,8 @@ impl<'t> Writer<'t> {
 
     /// Begins to keep a feed or branch.
     pub(crate) fn add_feed(&mut self, row: FeedRow) -> Result<u32, StoreError> {
+        // So that no two feeds share a position of first arrival.
+        self.flush_arrival()?;
         let mut key = [row.branch; 33];
         for (to, from) in key.iter_mut().zip(row.id.as_bytes()) {
             *to = *from;
@@ -339,6 +340,38 @@ impl<'t> Writer<'t> {
         self.held_order(&moved, number, true)
     }
 
+    /// Every held feed and branch.
+    pub(crate) fn all_rows(&mut self) -> Result<Vec<(u32, FeedRow)>, StoreError> {
+        let mut all = BTreeMap::new();
+        for row in self.feeds.iter()? {
+            let (number, row) = row?;
+            all.insert(number.value(), FeedRow::decode(row.value())?);
+        }
+        all.extend(self.rows.iter().map(|(number, (row, _))| (*number, row.clone())));
+        Ok(all.into_iter().collect())
+    }
+
+    /// The feeds of a class other than strangers.
+    pub(crate) fn feeds_of_class(&mut self, class: CarryClass) -> Result<Vec<FeedId>, StoreError> {
+        let from = (class.code(), 0, 0, 0);
+        let to = (class.code(), u32::MAX, u64::MAX, u32::MAX);
+        let mut numbers = Vec::new();
+        for row in self.txn.open_table(HELD_ORDER)?.range(from..=to)? {
+            numbers.push(row?.0.value().3);
+        }
+        numbers.into_iter().map(|number| Ok(self.row(number)?.id)).collect()
+    }
+
+    /// Wants a feed back to its first entry.
+    pub(crate) fn lower_floor(&mut self, number: u32) -> Result<(), StoreError> {
+        self.row_mut(number)?.floor = 1;
+        let head = self.row(number)?.head();
+        if let Some(id) = self.id_at(number, head)? {
+            self.row_mut(number)?.head_id = id;
+        }
+        Ok(())
+    }
+
     /// The number of a carrier's key.
     pub(crate) fn carrier(&mut self, key: &[u8]) -> Result<u32, StoreError> {
         let mut ids = self.txn.open_table(CARRIER_IDS)?;
@@ -351,24 +384,47 @@ impl<'t> Writer<'t> {
         Ok(number)
     }
 
-    /// Bytes held of strangers' feeds by carrier.
-    pub(crate) fn carriers(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+    /// Bytes held of strangers' feeds by carrier, with the carrier's number.
+    pub(crate) fn carriers(&self) -> Result<Vec<(u32, Carrier, u64)>, StoreError> {
         let carriers = self.txn.open_table(CARRIERS)?;
         let mut all = Vec::new();
-        for row in carriers.iter()? {
-            let (carrier, bytes) = row?;
-            all.push((carrier.value(), bytes.value()));
+        for row in self.txn.open_table(CARRIER_IDS)?.iter()? {
+            let (key, number) = row?;
+            let key = Carrier::decode(key.value())
+                .map_err(|_| StoreError::Damaged { what: "the key of a carrier" })?;
+            if let Some(bytes) = carriers.get(number.value())? {
+                all.push((number.value(), key, bytes.value()));
+            }
         }
         Ok(all)
     }
 
-    /// The feed of a class (and carrier) that arrived first.
-    pub(crate) fn oldest(&self, class: CarryClass, carrier: u32) -> Result<Option<u32>, StoreError> {
+    /// The feed of a class (and carrier) that arrived first at or after a position, with that.
+    pub(crate) fn oldest(
+        &self,
+        class: CarryClass,
+        carrier: u32,
+        after: u64,
+    ) -> Result<Option<(u64, u32)>, StoreError> {
         let order = self.txn.open_table(HELD_ORDER)?;
-        let from = (class.code(), carrier, 0, 0);
+        let from = (class.code(), carrier, after, 0);
         let to = (class.code(), carrier, u64::MAX, u32::MAX);
         let mut range = order.range(from..=to)?;
-        Ok(range.next().transpose()?.map(|(key, _)| key.value().3))
+        Ok(range.next().transpose()?.map(|(key, _)| (key.value().2, key.value().3)))
+    }
+
+    /// The quotas that hold here.
+    pub(crate) fn quotas(&self) -> Result<Quotas, StoreError> {
+        let row = self.meta("quotas")?;
+        row.map_or_else(|| Ok(Quotas::default()), |row| decode_quotas(&row))
+    }
+
+    /// Sets the quotas.
+    pub(crate) fn set_quotas(&mut self, quotas: &Quotas) -> Result<(), StoreError> {
+        let mut out = Encoder::new();
+        out.array(5).uint(quotas.contact).uint(quotas.group).uint(quotas.followed);
+        out.uint(quotas.stranger).uint(quotas.stranger_feed);
+        self.set_meta("quotas", &out.into_bytes())
     }
 
     /// The number of the words for a way by which things come.
@@ -383,4 +439,21 @@ impl<'t> Writer<'t> {
         ids.insert(words, number)?;
         Ok(number)
     }
+}
+
+/// Reads the row of the quotas.
+pub(crate) fn decode_quotas(bytes: &[u8]) -> Result<Quotas, StoreError> {
+    let read = || {
+        let mut row = Decoder::new(bytes);
+        row.array_of("quotas", 5)?;
+        let mut next = |field| row.uint(field, u64::MAX);
+        Ok(Quotas {
+            contact: next("contact")?,
+            group: next("group")?,
+            followed: next("followed")?,
+            stranger: next("stranger")?,
+            stranger_feed: next("stranger_feed")?,
+        })
+    };
+    read().map_err(|_: crate::codec::DecodeError| StoreError::Damaged { what: "the quotas" })
 }

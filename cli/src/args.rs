@@ -1,0 +1,382 @@
+//! The command line: what can be typed, and the help that says so.
+//!
+//! The comments on these types are the help, the completions and the man page. Nothing is checked
+//! here beyond its shape: ids, times and sizes are read where they are used, so that their errors
+//! can say what to do.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::outcome::EXIT_CODES;
+
+/// Signed feeds that travel by stick when the network is gone.
+///
+/// You write to a feed of your own. Every entry is signed and linked to the one before, so what
+/// reaches others is what you wrote, whoever carried it. Bundles carry feeds from one home to
+/// another, on a stick or by any other way that moves files; everybody carries for everybody.
+#[derive(Parser, Debug)]
+#[command(
+    name = "thistle",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_long_help = exit_codes()
+)]
+pub(crate) struct Args {
+    /// The home, a folder with the store and the keys.
+    ///
+    /// Without it `THISTLE_HOME` says where the home is, else it is `thistle` in the data folder of
+    /// the system.
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) home: Option<PathBuf>,
+    /// Print data as JSON, one object a line, and errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Make a home with a feed of your own, and show its recovery phrase once.
+    Init(Init),
+    /// Write a message to your feed.
+    ///
+    /// The text is taken from the arguments, else from standard input, else from your editor
+    /// (`VISUAL` or `EDITOR`). Once this command ends well, the message is on the disk.
+    Write(Write),
+    /// Take back entries of your feed.
+    ///
+    /// Their texts are dropped here, and wherever the retraction arrives. What others have read,
+    /// copied or carried elsewhere meanwhile, nobody can take back.
+    Retract(Retract),
+    /// Publish how you want to be called.
+    Profile(Profile),
+    /// Bring messages from JSON Lines or an mbox file into your feed.
+    ///
+    /// A line is an object with `author`, `time` (Unix seconds), `channel` and `text`. Author, time
+    /// and channel are kept. An interrupted import goes on where it stopped when it is run again;
+    /// one that was finished adds nothing.
+    Import(Import),
+    /// Read the newest messages.
+    Read(Read),
+    /// Find entries, and tell when and over which way each one came.
+    Query(Query),
+    /// Follow a feed: it is kept whole and within a quota of its own.
+    ///
+    /// This stays on this device; nothing is published.
+    Follow(OneFeed),
+    /// Follow a feed no longer; what is held of it becomes a stranger's.
+    Unfollow(OneFeed),
+    /// Drop what is held of a feed, and refuse what comes of it.
+    ///
+    /// This stays on this device; nothing is published.
+    Block(OneFeed),
+    /// Let a blocked feed in again.
+    Unblock(OneFeed),
+    /// Give a feed a name of your own, or without a name take it away.
+    ///
+    /// The name stays on this device and stands before what the feed calls itself.
+    Name(Name),
+    /// List the feeds that are held, followed or blocked.
+    Feeds,
+    /// Write, read and look into bundles, the files that carry feeds.
+    #[command(subcommand)]
+    Bundle(Bundle),
+    /// Print all entries of a feed as JSON Lines.
+    ///
+    /// The output holds nothing but the entries, so it is the same on every node that holds the
+    /// same ones.
+    Export(OneFeed),
+    /// Tell what this home holds, and what it dropped or left out.
+    Status,
+    /// Check everything that is held: signatures, links, indexes, sums.
+    Doctor,
+    /// Show or set how many bytes a class of feeds may take.
+    Quota(Quota),
+    /// Confirm with the recovery phrase that this device's feed is yours.
+    ///
+    /// Needed after the feed had to go on in a new one, because a copy of this home was in use or
+    /// an old backup was put back. The 24 words are read from standard input.
+    Confirm,
+    /// Watch a small village of nodes pass a stick around, in a folder of its own.
+    Village(Village),
+    /// Take bytes of the formats apart, or put them together.
+    #[command(subcommand)]
+    Debug(Debug),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Print the manual page.
+    Man,
+}
+
+/// Arguments of `init`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Init {
+    /// What others see you called.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Come back to an account: read its 24 words from standard input.
+    ///
+    /// The account goes on with a new feed. The old feed is not continued, but what others hold of
+    /// it comes back as they bring it.
+    #[arg(long)]
+    pub(crate) restore: bool,
+}
+
+/// Arguments of `write`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Write {
+    /// The text; `-` reads standard input.
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
+    /// The channel it belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: Option<String>,
+    /// The entry it answers.
+    #[arg(long, value_name = "ENTRY")]
+    pub(crate) reply_to: Option<String>,
+    /// How long it is to be kept: `72h`, `3d`, `2w`; without it for ever.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) ttl: Option<String>,
+}
+
+/// Arguments of `retract`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Retract {
+    /// Entries of your feed, by id or by number in the feed; `7-9` is several.
+    #[arg(value_name = "ENTRY", required = true)]
+    pub(crate) entries: Vec<String>,
+}
+
+/// Arguments of `profile`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Profile {
+    /// Your name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Some words about you.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) about: String,
+}
+
+/// Arguments of `import`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Import {
+    /// The file: JSON Lines or mbox.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Take the messages of this author only; may be given several times.
+    #[arg(long = "author", value_name = "NAME")]
+    pub(crate) authors: Vec<String>,
+    /// Put the messages into this channel instead of the one that each names.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: Option<String>,
+    /// Import from the beginning even if it was done before.
+    #[arg(long)]
+    pub(crate) again: bool,
+}
+
+/// Arguments of `read`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Read {
+    /// The channel; without it, everything.
+    #[arg(value_name = "CHANNEL")]
+    pub(crate) channel: Option<String>,
+    /// How many messages at most.
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// Arguments of `query`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Query {
+    /// Entries of this feed or account; may be given several times.
+    #[arg(long, value_name = "FEED")]
+    pub(crate) from: Vec<String>,
+    /// Entries that an import kept this author for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+    /// Entries of this channel.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: Option<String>,
+    /// Entries of this type; may be given several times.
+    #[arg(long = "type", value_name = "TYPE", value_enum)]
+    pub(crate) kinds: Vec<Type>,
+    /// Entries that claim this time or a later one.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Entries that claim an earlier time; of a day, all of it.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// The conversation around this entry.
+    #[arg(long, value_name = "ENTRY")]
+    pub(crate) thread: Option<String>,
+    /// Entries whose text holds this, in any case.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// How many at most: the last ones in the order asked for.
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    /// What stands before what.
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::Causal)]
+    pub(crate) order: Order,
+}
+
+/// A type of content that a query can ask for.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// Something said.
+    Post,
+    /// An answer.
+    Reply,
+    /// How an author wants to be called.
+    Profile,
+    /// What another feed is to an author.
+    Relation,
+    /// The account's word for a feed.
+    Certificate,
+    /// A retired feed's word for the one that goes on.
+    Successor,
+    /// The account's word about a device.
+    Device,
+    /// What has arrived.
+    Receipt,
+    /// Entries taken back.
+    Retraction,
+}
+
+/// What stands before what in the answer to a query.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// What was answered before its answers, whatever clocks say.
+    Causal,
+    /// By the times that the authors claim.
+    Time,
+    /// By when it came to this node.
+    Arrival,
+}
+
+/// The argument of commands about one feed.
+#[derive(clap::Args, Debug)]
+pub(crate) struct OneFeed {
+    /// The feed: its id, the beginning of it, or a name.
+    #[arg(value_name = "FEED")]
+    pub(crate) feed: String,
+}
+
+/// Arguments of `name`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Name {
+    /// The feed: its id, the beginning of it, or a name.
+    #[arg(value_name = "FEED")]
+    pub(crate) feed: String,
+    /// The name; without it, or empty, the feed loses the name you gave it.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// What to do with bundles.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Bundle {
+    /// Write what this home holds into a bundle.
+    Create(BundleCreate),
+    /// Take in what bundles hold.
+    ///
+    /// Reading one again, or one that is cut off, changes and loses nothing: what is whole is kept.
+    Read(BundleRead),
+    /// List what is in bundles; needs no home and changes nothing.
+    Show(BundleRead),
+}
+
+/// Arguments of `bundle create`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct BundleCreate {
+    /// The file, or a folder in which a file with a random name is made.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Do not seal it: whoever finds it can read everything in it.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Write only what this feed's owner is known to lack, from the last bundle that came from
+    /// there.
+    #[arg(long = "for", value_name = "FEED")]
+    pub(crate) reader: Option<String>,
+    /// How large it may get: `512K`, `10M`; the newest entries come first.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<String>,
+}
+
+/// Arguments of `bundle read` and `bundle show`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct BundleRead {
+    /// A bundle file, or a folder in which every `*.thistle` file is read.
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Arguments of `quota`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Quota {
+    /// The class of feeds.
+    #[arg(value_name = "CLASS", value_enum, requires = "size")]
+    pub(crate) class: Option<Class>,
+    /// How much it may take: `64M`, `2G`.
+    #[arg(value_name = "SIZE")]
+    pub(crate) size: Option<String>,
+}
+
+/// A class of feeds that has a quota.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Feeds that you follow.
+    Followed,
+    /// Feeds that you carry for others.
+    Stranger,
+}
+
+/// Arguments of `village`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Village {
+    /// The folder for the village; without it, one that is removed afterwards.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// What to do with bytes.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Debug {
+    /// Read hex on standard input, a line each, and print what it means as JSON.
+    Decode(DebugKind),
+    /// Read JSON on standard input, a line each, and print its bytes as hex.
+    Encode(DebugKind),
+}
+
+/// The argument of `debug`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DebugKind {
+    /// What the bytes are.
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: String,
+}
+
+/// The argument of `completions`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// The exit codes as the help and the manual page list them.
+pub(crate) fn exit_codes() -> String {
+    let mut table = "Exit codes:\n".to_owned();
+    for (code, meaning) in EXIT_CODES {
+        table.push_str(&format!("  {code:<3} {meaning}\n"));
+    }
+    table
+}

@@ -1,0 +1,276 @@
+//! The home: the folder with the store, its keys and the control socket.
+//!
+//! A home is made whole or not at all: the store is filled under a passing name and gets its own
+//! name once the person has the recovery phrase. Whatever keeps a home from being opened becomes
+//! an error that says what to do. This file refuses to repair or to replace a store.
+
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use thistle_engine::{AccountKey, Carry, FileBackend, Node, Now, Seed, StoreError};
+
+use crate::outcome::{CliError, Kind};
+
+/// The file with everything that is held.
+const STORE: &str = "store.redb";
+/// The socket at which the store's holder serves other commands.
+const SOCKET: &str = "control.sock";
+/// Memory that the store may use to keep pages.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A folder that is, or is to be, a home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    path: PathBuf,
+}
+
+/// A home that is being made: nothing of it counts until [`settle`](Self::settle).
+#[derive(Debug)]
+pub(crate) struct Unsettled {
+    /// Its node, writing under the passing name.
+    pub(crate) node: Node,
+    home: Home,
+    passing: Passing,
+}
+
+/// What came of opening the store.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It is ours.
+    Node(Box<Node>),
+    /// Another process holds it.
+    Taken,
+}
+
+impl Home {
+    /// Finds out where the home is: `--home`, else `THISTLE_HOME`, else the system's data folder.
+    pub(crate) fn locate(given: Option<&Path>, folder: &Path) -> Result<Self, CliError> {
+        let told = || env::var_os("THISTLE_HOME").filter(|path| !path.is_empty());
+        let path = match given.map(Path::to_owned).or_else(|| told().map(PathBuf::from)) {
+            Some(path) => folder.join(path),
+            None => etcetera::choose_base_strategy()
+                .map_err(|error| {
+                    CliError::new(Kind::Usage, "no place for the home is known")
+                        .because(&error)
+                        .hint("say where it is with `--home DIR` or `THISTLE_HOME`")
+                })?
+                .data_dir()
+                .join("thistle"),
+        };
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where its control socket is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join(SOCKET)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+
+    /// Refuses if there is a home already.
+    pub(crate) fn expect_none(&self) -> Result<(), CliError> {
+        match fs::symlink_metadata(self.store()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.unreachable(&error)),
+            Ok(_) => Err(self.exists()),
+        }
+    }
+
+    fn exists(&self) -> CliError {
+        CliError::new(Kind::Input, format!("`{}` is a home already", self.path.display()))
+            .hint("say another folder with `--home DIR` or `THISTLE_HOME`, or go on with this one")
+    }
+
+    /// Begins to make the home.
+    pub(crate) fn create(
+        &self,
+        account: &AccountKey,
+        name: &str,
+        now: Now,
+    ) -> Result<Unsettled, CliError> {
+        self.expect_none()?;
+        let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(refused)?;
+        let path = self.path.join(format!(".{STORE}.{}.part", std::process::id()));
+        let passing = Passing(path);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&passing.0)
+            .map_err(refused)?;
+        let fault = |error| self.store_fault(&error);
+        let disk = FileBackend::new(file).map_err(|error| fault(StoreError::from(error)))?;
+        let node = Node::create(
+            disk,
+            account,
+            Carry::Open,
+            Some(name),
+            fresh_seed()?,
+            CACHE_BYTES,
+            now,
+        );
+        Ok(Unsettled { node: node.map_err(fault)?, home: self.clone(), passing })
+    }
+
+    /// Opens the store.
+    pub(crate) fn open(&self, now: Now) -> Result<Opened, CliError> {
+        let file = match OpenOptions::new().read(true).write(true).open(self.store()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.missing()),
+            Err(error) => return Err(self.unreachable(&error)),
+            Ok(file) => file,
+        };
+        let seed = fresh_seed()?;
+        let opened = FileBackend::new(file)
+            .map_err(StoreError::from)
+            .and_then(|disk| Node::open(disk, seed, CACHE_BYTES, now));
+        match opened {
+            Ok(node) => Ok(Opened::Node(Box::new(node))),
+            Err(StoreError::Taken) => Ok(Opened::Taken),
+            Err(error) => Err(self.store_fault(&error)),
+        }
+    }
+
+    fn missing(&self) -> CliError {
+        CliError::new(Kind::Store, format!("there is no home in `{}`", self.path.display()))
+            .hint("make one: `thistle init --name NAME`")
+            .hint("or say where it is with `--home DIR` or `THISTLE_HOME`")
+    }
+
+    fn unreachable(&self, error: &io::Error) -> CliError {
+        disk_fault("open the home in", &self.path, error)
+    }
+
+    /// Says what is wrong with the store, and what to do.
+    pub(crate) fn store_fault(&self, error: &StoreError) -> CliError {
+        store_fault(error, &self.path)
+    }
+
+    /// A command that holds the home does not answer.
+    pub(crate) fn busy(&self) -> CliError {
+        CliError::new(
+            Kind::Busy,
+            format!("another command holds `{}` and does not answer", self.path.display()),
+        )
+        .hint("wait until it is done, or end it, and try again")
+    }
+}
+
+/// Says what is wrong with the store in `home`, and what to do.
+pub(crate) fn store_fault(error: &StoreError, home: &Path) -> CliError {
+    if let Some(cause) = error.io() {
+        return disk_fault("use the store in", home, cause);
+    }
+    let shown = home.display();
+    let file = home.join(STORE);
+    let file = file.display();
+    let fault = CliError::new(Kind::Store, format!("cannot use the store in `{shown}`"));
+    match error {
+        StoreError::Empty => fault.because(error).hint(format!(
+            "if this is no home yet, remove `{file}` and run `thistle init --name NAME`"
+        )),
+        StoreError::Foreign => {
+            fault.because(error).hint(format!("look what `{file}` is; it was not changed"))
+        }
+        StoreError::Newer { .. } => {
+            fault.because(error).hint("use the newer `thistle` that wrote it; it was not changed")
+        }
+        StoreError::Taken => fault.because(error).hint("wait until it is done, and try again"),
+        StoreError::Damaged { .. } => fault
+            .because(error)
+            .hint(format!("keep a copy of `{file}` before anything else"))
+            .hint(
+                "your account lives on: `thistle init --restore` in another home; what others \
+                 hold of your feed comes back as they bring it",
+            ),
+        StoreError::Disk(_) => {
+            fault.because(error).hint("look after the disk, then run `thistle doctor`")
+        }
+    }
+}
+
+/// Says why the disk refused, and what to do.
+pub(crate) fn disk_fault(action: &str, path: &Path, error: &io::Error) -> CliError {
+    let fault =
+        CliError::new(Kind::Store, format!("cannot {action} `{}`", path.display())).because(error);
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => fault.hint(
+            "the disk is full: make room and try again; what was reported as written is safe",
+        ),
+        ErrorKind::ReadOnlyFilesystem => {
+            fault.hint("the disk takes no changes: mount it for writing, or use another home")
+        }
+        ErrorKind::PermissionDenied => {
+            fault.hint("the folder and what is in it must be yours to read and write")
+        }
+        ErrorKind::NotADirectory => fault.hint("a home is a folder: say another with `--home DIR`"),
+        _ => fault,
+    }
+}
+
+impl Unsettled {
+    /// Makes the home count: from here on it exists.
+    pub(crate) fn settle(self) -> Result<(), CliError> {
+        let Self { node, home, passing } = self;
+        let refused = |error: io::Error| disk_fault("make a home in", home.path(), &error);
+        // A link, since it never replaces: of two commands that make a home at once, one fails.
+        match fs::hard_link(&passing.0, home.store()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(home.exists()),
+            // Some file systems know no links.
+            Err(_) => {
+                home.expect_none()?;
+                fs::rename(&passing.0, home.store()).map_err(refused)?;
+            }
+        }
+        sync_folder(home.path()).map_err(refused)?;
+        drop(node);
+        Ok(())
+    }
+}
+
+/// A file that is removed again.
+#[derive(Debug)]
+struct Passing(PathBuf);
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // It may have got its final name, and then there is nothing to remove.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Takes 32 secret bytes from the system.
+pub(crate) fn fresh_seed() -> Result<Seed, CliError> {
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut()).map_err(|error| {
+        CliError::new(Kind::Store, "the system gives no random numbers").because(&error)
+    })?;
+    Ok(Seed::new(*bytes))
+}

@@ -1,0 +1,175 @@
+//! Room for what arrives: asks the policy, and evicts what it says has to go.
+//!
+//! Nothing of a higher class ever gives way to a lower one: each class has a quota of its own, and
+//! the user's own feeds have none.
+
+use std::collections::BTreeMap;
+
+use crate::content::is_structural;
+use crate::entry::window;
+use crate::policy::{Admission, CarryClass, Reason, Usage, admit, give_way};
+use crate::store::{State, StoreError, Writer};
+
+/// Makes room for `bytes` more of a feed; false if there is none to be had.
+pub(super) fn make(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    carrier: u32,
+    number: Option<u32>,
+    bytes: u64,
+) -> Result<bool, StoreError> {
+    let quotas = writer.quotas()?;
+    let held = writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0);
+    let feed = match number {
+        Some(number) => writer.row(number)?.bytes,
+        None => 0,
+    };
+    let mut usage = Usage { class: held, feed, carrier: 0, carriers: 0 };
+    let mut holdings = BTreeMap::new();
+    let full = quotas.limit(class).is_some_and(|limit| held.saturating_add(bytes) > limit);
+    if full && class == CarryClass::Stranger {
+        let carriers = writer.carriers()?;
+        usage.carriers = carriers.len() as u64;
+        usage.carrier = carriers.iter().find(|held| held.0 == carrier).map_or(0, |held| held.2);
+        holdings = carriers.into_iter().map(|(number, key, held)| (key, (number, held))).collect();
+    }
+    match admit(&quotas, class, bytes, &usage) {
+        Admission::Take => Ok(true),
+        // A carrier that has its share, or a feed that has its own, makes room for the new by its
+        // oldest.
+        Admission::LeaveOut(Reason::ShareUsed) => {
+            let limit = quotas.limit(class).unwrap_or(u64::MAX);
+            let need = held.saturating_add(bytes).saturating_sub(limit);
+            Ok(usage.carrier >= need && evict(writer, class, carrier, number, need)? == 0)
+        }
+        Admission::LeaveOut(Reason::FeedFull) => match number {
+            Some(number) => trim(writer, number, quotas.stranger_feed, bytes),
+            None => Ok(false),
+        },
+        Admission::LeaveOut(Reason::TooLarge | Reason::NobodyGivesWay) => Ok(false),
+        Admission::TakeAfterEvicting(need) if class == CarryClass::Stranger => {
+            let bytes_held = holdings.iter().map(|(key, (_, held))| (*key, *held)).collect();
+            let Ok(plan) = give_way(&bytes_held, usage.share(&quotas), need) else {
+                return Ok(false);
+            };
+            let mut missing = 0;
+            for (key, given) in plan {
+                let carrier = holdings.get(&key).map_or(0, |(number, _)| *number);
+                missing += evict(writer, class, carrier, number, given)?;
+            }
+            Ok(missing == 0)
+        }
+        Admission::TakeAfterEvicting(need) => Ok(evict(writer, class, 0, number, need)? == 0),
+    }
+}
+
+/// Evicts at least `need` bytes of a class (and carrier), oldest arrival first. Tells what is missing.
+pub(crate) fn evict(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    carrier: u32,
+    keep: Option<u32>,
+    need: u64,
+) -> Result<u64, StoreError> {
+    let mut left = need;
+    for step in [payloads, segments, feeds] {
+        let mut after = 0;
+        while left > 0 {
+            let Some((since, number)) = writer.oldest(class, carrier, after)? else { break };
+            after = since.saturating_add(1);
+            let before = writer.row(number)?.bytes;
+            let gone = step(writer, number, keep, left)?;
+            let now = if gone { 0 } else { writer.row(number)?.bytes };
+            let freed = before.saturating_sub(now);
+            writer.heads.counts.evicted_bytes += freed;
+            left = left.saturating_sub(freed);
+        }
+    }
+    Ok(left)
+}
+
+/// Makes a feed that has all it may have give up its oldest for `bytes` more.
+fn trim(
+    writer: &mut Writer<'_>,
+    number: u32,
+    limit: u64,
+    bytes: u64,
+) -> Result<bool, StoreError> {
+    let before = writer.row(number)?.bytes;
+    let need = before.saturating_add(bytes).saturating_sub(limit);
+    payloads(writer, number, None, need)?;
+    let freed = before.saturating_sub(writer.row(number)?.bytes);
+    segments(writer, number, None, need.saturating_sub(freed))?;
+    let freed = before.saturating_sub(writer.row(number)?.bytes);
+    writer.heads.counts.evicted_bytes += freed;
+    Ok(freed >= need)
+}
+
+/// Drops payloads of a feed, oldest first. Whether the feed is gone.
+fn payloads(
+    writer: &mut Writer<'_>,
+    number: u32,
+    _keep: Option<u32>,
+    need: u64,
+) -> Result<bool, StoreError> {
+    let mut freed = 0;
+    for (first, last) in writer.row(number)?.runs.clone() {
+        let mut from = first;
+        while from <= last && freed < need {
+            let to = window(from).1.min(last);
+            for stored in writer.entries(number, from, to)? {
+                let Some(payload) = writer.payload_of(number, &stored)? else { continue };
+                if freed >= need || is_structural(&payload) {
+                    continue;
+                }
+                freed = freed.saturating_add(payload.len() as u64);
+                writer.drop_payload(number, &stored, State::Evicted)?;
+                writer.heads.counts.evicted_entries += 1;
+            }
+            from = to.saturating_add(1);
+        }
+    }
+    Ok(false)
+}
+
+/// Drops the oldest segments of a feed, all but its first entry and its newest window.
+fn segments(
+    writer: &mut Writer<'_>,
+    number: u32,
+    _keep: Option<u32>,
+    need: u64,
+) -> Result<bool, StoreError> {
+    let start = writer.row(number)?.bytes;
+    loop {
+        let row = writer.row(number)?.clone();
+        if start.saturating_sub(row.bytes) >= need || row.fork_seq.is_some() || row.branch > 0 {
+            return Ok(false);
+        }
+        let first = row.floor.max(2);
+        let last = window(first).1;
+        if last >= row.head() {
+            return Ok(false);
+        }
+        writer.heads.counts.evicted_entries += last.saturating_sub(first).saturating_add(1);
+        writer.drop_entries(number, first, last)?;
+        writer.row_mut(number)?.floor = last.saturating_add(1);
+    }
+}
+
+/// Drops a feed whole and remembers that it was.
+fn feeds(
+    writer: &mut Writer<'_>,
+    number: u32,
+    keep: Option<u32>,
+    _need: u64,
+) -> Result<bool, StoreError> {
+    if keep == Some(number) {
+        return Ok(false);
+    }
+    let row = writer.row(number)?.clone();
+    let newest = row.runs.last().map_or(0, |run| run.1);
+    writer.leave_out(&row.id, newest)?;
+    writer.heads.counts.evicted_entries += row.entries;
+    writer.drop_feed(number)?;
+    Ok(true)
+}

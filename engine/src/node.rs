@@ -1,0 +1,574 @@
+//! One device: its own feed, what it carries, and the inputs that change either.
+//!
+//! The node is a function of its inputs. Time, secret bytes and the disk come in as arguments; what
+//! it has to say comes out of [`Node::poll`]. Own entries are durable when a call returns.
+
+mod reading;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use redb::StorageBackend;
+
+use crate::account::{AccountKey, succeed};
+use crate::bundle::FileFault;
+use crate::content::{Carry, Content, Profile};
+use crate::entry::{EntryId, Header, Stub, is_checkpoint};
+use crate::ingest::{self, OWN, Refusal};
+use crate::key::{AccountId, Context, FeedId, SecretKey, Seed};
+use crate::limits::{INLINE_BYTES, PAYLOAD_BYTES, TTL_HOURS};
+use crate::policy::CarryClass;
+use crate::reader::Reader;
+use crate::store::{
+    ArrivalKind, FeedRow, Indexed, Kept, NewEntry, OriginRow, State, Store, StoreError, Writer,
+    advance,
+};
+use crate::time::Now;
+use reading::Reading;
+
+pub use reading::{Fault, Report};
+
+/// Entries that one idle step indexes at most.
+const INDEX_STEP: u64 = 4_000;
+/// Payloads whose end of life one idle step looks at.
+const EXPIRE_STEP: usize = 1_000;
+
+/// Why an own entry could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The store failed; nothing was written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The content takes more bytes than an entry holds.
+    #[error("the content takes {found} bytes; an entry holds {limit}")]
+    TooLarge {
+        /// Bytes that it takes.
+        found: u64,
+        /// Bytes that an entry holds.
+        limit: u64,
+    },
+    /// The lifetime is longer than the format allows.
+    #[error("a lifetime of {found} hours; at most {limit} are allowed")]
+    TooLong {
+        /// Hours asked for.
+        found: u64,
+        /// Hours allowed.
+        limit: u64,
+    },
+    /// A structural content with a lifetime, or a first entry's content elsewhere.
+    #[error("this content cannot be written so")]
+    NotHere,
+}
+
+/// The device's own feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Me {
+    /// The feed that the device writes now.
+    pub feed: FeedId,
+    /// The person that it belongs to.
+    pub account: AccountId,
+    /// Whether the account's key has certified the feed.
+    pub confirmed: bool,
+}
+
+/// An own entry that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The own feed.
+    pub feed: FeedId,
+    /// The entry's place.
+    pub seq: u64,
+    /// The entry's id.
+    pub id: EntryId,
+}
+
+/// What the driver tells the node.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A bundle is about to be read; `via` is shown as provenance.
+    BundleOpened {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// Words for the way it came.
+        via: &'a str,
+    },
+    /// The next bytes of a bundle.
+    BundleChunk {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The bundle's file ends here.
+    BundleEnded {
+        /// The driver's number for the bundle.
+        bundle: u64,
+    },
+    /// Nothing else waits: one step of work behind.
+    Idle,
+}
+
+/// What the node tells the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Something that a person or a log may want to know.
+    Event(Event),
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A piece of a bundle was wrong; the reading goes on.
+    Refused {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// Where in the file.
+        offset: u64,
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// A piece was right, but is not kept.
+    LeftOut {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// Whose it is.
+        feed: FeedId,
+        /// How many entries.
+        entries: u64,
+        /// Why.
+        why: Refusal,
+    },
+    /// What came so far is durable.
+    Progress {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// Entries that are new so far.
+        new_entries: u64,
+        /// Bytes of the file read so far.
+        bytes: u64,
+    },
+    /// A bundle was read to its end.
+    BundleDone {
+        /// The driver's number for the bundle.
+        bundle: u64,
+        /// What became of it.
+        report: Report,
+    },
+    /// The own feed was found forked, or longer than remembered; it goes on in a new one.
+    Retired {
+        /// The feed that ends.
+        old: FeedId,
+        /// The feed that is written from now on.
+        new: FeedId,
+    },
+    /// A feed was found to be forked.
+    ForkFound {
+        /// The feed.
+        feed: FeedId,
+        /// The lowest place at which it is proven forked.
+        fork_seq: u64,
+    },
+    /// One idle step is done.
+    Idle {
+        /// Whether more work waits behind.
+        more: bool,
+    },
+}
+
+/// One device.
+#[derive(Debug)]
+pub struct Node {
+    store: Store,
+    seed: Seed,
+    me: u32,
+    key: SecretKey,
+    outputs: VecDeque<Output>,
+    readings: BTreeMap<u64, Reading>,
+    settled: bool,
+}
+
+impl Node {
+    /// Makes a store on an empty disk and begins a feed in it: its certificate and, if a name is
+    /// given, a profile.
+    pub fn create(
+        disk: impl StorageBackend,
+        account: &AccountKey,
+        carry: Carry,
+        name: Option<&str>,
+        seed: Seed,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let mut store = Store::create(disk, cache_bytes, now)?;
+        let secret = seed.derive(Context::DeviceKey, b"first");
+        let key = SecretKey::from_seed(&secret);
+        let certificate = Content::Certificate(account.certify(&key.feed(), carry));
+        let origin = OriginRow { account: account.id(), carry, retired: None };
+        let me = store.write(now, |writer| {
+            writer.found()?;
+            writer.set_meta("account", account.id().as_bytes())?;
+            begin_own(writer, &key, &secret, origin, certificate, name)
+        })?;
+        Ok(Self::with(store, seed, me, key))
+    }
+
+    /// Opens the store of a device. `seed` is fresh secret bytes each time.
+    pub fn open(
+        disk: impl StorageBackend,
+        seed: Seed,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(disk, cache_bytes, now)?;
+        let (me, key) = own_of(&store)?;
+        Ok(Self::with(store, seed, me, key))
+    }
+
+    fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
+        let (outputs, readings) = (VecDeque::new(), BTreeMap::new());
+        Self { store, seed, me, key, outputs, readings, settled: true }
+    }
+
+    /// The device's own feed.
+    pub fn me(&self) -> Result<Me, StoreError> {
+        self.reader()?.me()
+    }
+
+    /// A snapshot to read from; it can be sent to another thread.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(Reader::new(self.store.snapshot()?))
+    }
+
+    /// Writes an own entry; it is durable when this returns.
+    pub fn write(&mut self, now: Now, content: &Content, ttl: u32) -> Result<Written, WriteError> {
+        let payload = encode(content, ttl)?;
+        let (key, me) = (&self.key, self.me);
+        self.settled = false;
+        let mut written = self
+            .store
+            .write(now, |writer| write_own(writer, me, key, vec![(payload, ttl)]))?;
+        written.pop().ok_or(WriteError::NotHere)
+    }
+
+    /// Writes many own entries in one commit. `mark` is kept in the same commit: a key, and how
+    /// far the input that they come from was taken in.
+    pub fn write_many(
+        &mut self,
+        now: Now,
+        contents: &[(Content, u32)],
+        mark: Option<([u8; 32], u64)>,
+    ) -> Result<Vec<Written>, WriteError> {
+        let payloads = contents
+            .iter()
+            .map(|(content, ttl)| Ok((encode(content, *ttl)?, *ttl)))
+            .collect::<Result<Vec<_>, WriteError>>()?;
+        let (key, me) = (&self.key, self.me);
+        self.settled = false;
+        let written = self.store.write(now, |writer| {
+            if let Some((mark, done)) = mark {
+                writer.set_progress(&mark, done)?;
+            }
+            write_own(writer, me, key, payloads)
+        });
+        written.map_err(WriteError::Store)
+    }
+
+    /// Takes one input. After an error, drop the node and open it again.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) -> Result<(), StoreError> {
+        match input {
+            Input::BundleOpened { bundle, via } => {
+                self.readings.insert(bundle, Reading::new(bundle, via));
+                Ok(())
+            }
+            Input::BundleChunk { bundle, bytes } => self.read_chunk(now, bundle, bytes),
+            Input::BundleEnded { bundle } => self.end_reading(now, bundle),
+            Input::Idle => self.idle(now),
+        }
+    }
+
+    /// What the node has to say; ask until `None` after every input.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn idle(&mut self, now: Now) -> Result<(), StoreError> {
+        let known = self.store.known(now);
+        let snapshot = self.store.snapshot()?;
+        let due = snapshot.is_due(known.minutes())?;
+        let behind = snapshot.unindexed()? > 0;
+        drop(snapshot);
+        let mut more = false;
+        if due || behind {
+            self.settled = false;
+            let (expired, indexed) = self.store.write(now, |writer| {
+                let expired = ingest::expire(writer, EXPIRE_STEP)?;
+                Ok::<_, StoreError>((expired, advance(writer, INDEX_STEP)?))
+            })?;
+            let Indexed { more: left, .. } = indexed;
+            more = left || expired == EXPIRE_STEP;
+        }
+        if !more && !self.settled {
+            self.store.settle()?;
+            self.settled = true;
+        }
+        self.tell(Event::Idle { more });
+        Ok(())
+    }
+
+    /// Follows a feed, and with it the person's other devices. False: no more can be followed.
+    pub fn follow(&mut self, now: Now, feed: &FeedId) -> Result<bool, StoreError> {
+        self.store.write(now, |writer| {
+            if !writer.set_relation(feed, Some(ingest::FOLLOWED))? {
+                return Ok(false);
+            }
+            writer.forgive(feed)?;
+            ingest::reclassify(writer)?;
+            Ok(true)
+        })
+    }
+
+    /// Stops following a feed; what is held of it becomes a stranger's.
+    pub fn unfollow(&mut self, now: Now, feed: &FeedId) -> Result<(), StoreError> {
+        self.unset(now, feed, ingest::FOLLOWED)
+    }
+
+    /// Drops a feed and refuses it from now on. False: no more can be remembered.
+    pub fn block(&mut self, now: Now, feed: &FeedId) -> Result<bool, StoreError> {
+        self.store.write(now, |writer| {
+            if !writer.set_relation(feed, Some(ingest::BLOCKED))? {
+                return Ok(false);
+            }
+            for branch in [1, 0] {
+                if let Some(number) = writer.number(feed, branch)?
+                    && writer.is_held(number)?
+                    && writer.row(number)?.own == 0
+                {
+                    writer.drop_feed(number)?;
+                }
+            }
+            ingest::reclassify(writer)?;
+            Ok(true)
+        })
+    }
+
+    /// Takes a block back.
+    pub fn unblock(&mut self, now: Now, feed: &FeedId) -> Result<(), StoreError> {
+        self.unset(now, feed, ingest::BLOCKED)
+    }
+
+    fn unset(&mut self, now: Now, feed: &FeedId, state: u8) -> Result<(), StoreError> {
+        self.store.write(now, |writer| {
+            if writer.relation(feed)? == Some(state) {
+                writer.set_relation(feed, None)?;
+                ingest::reclassify(writer)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Sets or clears the user's own name for a feed.
+    pub fn set_petname(
+        &mut self,
+        now: Now,
+        feed: &FeedId,
+        name: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.store.write(now, |writer| writer.set_petname(feed, name))
+    }
+
+    /// Sets the quota of a class; what is over goes at once, and what was left out may come again.
+    pub fn set_quota(&mut self, now: Now, class: CarryClass, bytes: u64) -> Result<(), StoreError> {
+        self.store.write(now, |writer| {
+            let mut quotas = writer.quotas()?;
+            match class {
+                CarryClass::Own => return Ok(()),
+                CarryClass::Contact => quotas.contact = bytes,
+                CarryClass::Group => quotas.group = bytes,
+                CarryClass::Followed => quotas.followed = bytes,
+                CarryClass::Stranger => quotas.stranger = bytes,
+            }
+            writer.set_quotas(&quotas)?;
+            writer.forget_left_out()?;
+            ingest::shrink(writer, class, bytes)
+        })
+    }
+
+    /// Certifies a successor feed by the account's key.
+    pub fn confirm(&mut self, now: Now, account: &AccountKey) -> Result<Written, WriteError> {
+        let me = self.me()?;
+        if account.id() != me.account {
+            return Err(WriteError::NotHere);
+        }
+        self.write(now, &Content::Device(account.add(&me.feed)), 0)
+    }
+
+    /// Remembers or forgets how far an input was taken in.
+    pub fn set_progress(&mut self, now: Now, key: &[u8; 32], done: u64) -> Result<(), StoreError> {
+        self.store.write(now, |writer| {
+            if done == 0 { writer.clear_progress(key) } else { writer.set_progress(key, done) }
+        })
+    }
+
+    /// Goes on in a new feed if the own one was found forked or longer than remembered.
+    fn follow_up(&mut self) -> Result<(), StoreError> {
+        let old = self.key.feed();
+        let (me, key) = own_of(&self.store)?;
+        if key.feed() != old {
+            let new = key.feed();
+            (self.me, self.key) = (me, key);
+            self.tell(Event::Retired { old, new });
+        }
+        Ok(())
+    }
+}
+
+/// Number and key of the feed that the device writes.
+fn own_of(store: &Store) -> Result<(u32, SecretKey), StoreError> {
+    let snapshot = store.snapshot()?;
+    let damaged = || StoreError::Damaged { what: "the own key" };
+    let secret = snapshot.secret("device")?.ok_or_else(damaged)?;
+    let key = SecretKey::from_seed(&Seed::new(secret.try_into().map_err(|_| damaged())?));
+    let number = snapshot.number(&key.feed(), 0)?.ok_or_else(damaged)?;
+    Ok((number, key))
+}
+
+/// The bytes of an own content, if it can be written.
+fn encode(content: &Content, ttl: u32) -> Result<Vec<u8>, WriteError> {
+    if u64::from(ttl) > TTL_HOURS {
+        return Err(WriteError::TooLong { found: u64::from(ttl), limit: TTL_HOURS });
+    }
+    let misplaced = match content {
+        Content::Certificate(_) | Content::Successor(_) | Content::Unknown { .. } => true,
+        Content::Device(_) | Content::Retraction(_) => ttl != 0,
+        Content::Post(_)
+        | Content::Reply(_)
+        | Content::Profile(_)
+        | Content::Relation(_)
+        | Content::Receipt(_) => false,
+    };
+    if misplaced {
+        return Err(WriteError::NotHere);
+    }
+    let payload = content.encode();
+    let found = payload.len() as u64;
+    if found > PAYLOAD_BYTES {
+        return Err(WriteError::TooLarge { found, limit: PAYLOAD_BYTES });
+    }
+    // What does not decode again is not content: an empty name, parents out of order.
+    Content::decode(&payload).map_err(|_| WriteError::NotHere)?;
+    Ok(payload)
+}
+
+/// Begins a feed of this device: entry 1 and, if a name is given, a profile.
+fn begin_own(
+    writer: &mut Writer<'_>,
+    key: &SecretKey,
+    secret: &Seed,
+    origin: OriginRow,
+    first: Content,
+    name: Option<&str>,
+) -> Result<u32, StoreError> {
+    writer.set_secret("device", secret.expose())?;
+    let number = writer.add_feed(FeedRow {
+        id: key.feed(),
+        branch: 0,
+        class: CarryClass::Own,
+        origin: Some(origin),
+        runs: Vec::new(),
+        floor: 1,
+        head_id: EntryId::from_bytes([0; 32]),
+        entries: 0,
+        bytes: 0,
+        carrier: 0,
+        since: 0,
+        fork_seq: None,
+        retracts: false,
+        own: OWN,
+    })?;
+    let mut payloads = vec![(first.encode(), 0)];
+    writer.set_meta("own", &number.to_be_bytes())?;
+    if let Some(name) = name {
+        writer.set_meta("name", name.as_bytes())?;
+        let time = writer.now.wall / 1_000;
+        let profile = Profile { time, name: name.to_owned(), about: String::new() };
+        payloads.push((Content::Profile(profile).encode(), 0));
+    }
+    write_own(writer, number, key, payloads)?;
+    Ok(number)
+}
+
+/// Appends own entries: checkpoints and the last are signed.
+fn write_own(
+    writer: &mut Writer<'_>,
+    number: u32,
+    key: &SecretKey,
+    payloads: Vec<(Vec<u8>, u32)>,
+) -> Result<Vec<Written>, StoreError> {
+    let (head, feed) = (writer.row(number)?.head(), key.feed());
+    let first = head.saturating_add(1);
+    let before = (head > 0).then_some(writer.row(number)?.head_id);
+    let last = head.saturating_add(payloads.len() as u64);
+    let mut prev = before;
+    let (mut entries, mut written) = (Vec::new(), Vec::new());
+    let mut structural = Vec::new();
+    for (seq, (payload, ttl)) in (first..).zip(payloads) {
+        let stub = Stub::of(ttl, &payload);
+        let id = Header::new(feed, seq, prev, stub).id();
+        let signed = seq == last || is_checkpoint(seq);
+        let signature = signed.then(|| key.sign(Context::Entry, id.as_bytes()));
+        let inline = payload.len() as u64 <= INLINE_BYTES;
+        let since = if ttl == 0 { 0 } else { writer.known.minutes() };
+        if crate::content::is_structural(&payload) {
+            structural.push(payload.clone());
+        }
+        let (state, payload, apart) = if inline {
+            (State::Here, Some(payload), None)
+        } else {
+            (State::Apart, None, Some(payload))
+        };
+        let kept = Kept { stub, age: 0, since, state, payload, signature };
+        entries.push(NewEntry { id, kept, apart });
+        written.push(Written { feed, seq, id });
+        prev = Some(id);
+    }
+    if entries.is_empty() {
+        return Ok(written);
+    }
+    let via = writer.via("own")?;
+    writer.append(number, first, before, entries)?;
+    writer.arrived(number, (first, last), ArrivalKind::Entries, via)?;
+    for payload in structural {
+        ingest::effects(writer, number, &payload)?;
+    }
+    Ok(written)
+}
+
+/// If the own feed has to end, begins its successor in the same step.
+fn retire_if_due(
+    writer: &mut Writer<'_>,
+    number: u32,
+    key: &SecretKey,
+    seed: &Seed,
+) -> Result<(), StoreError> {
+    if writer.meta("retire")? != Some(vec![1]) {
+        return Ok(());
+    }
+    writer.set_meta("retire", &[0])?;
+    let old = writer.row(number)?.clone();
+    writer.row_mut(number)?.own = 2;
+    let secret = seed.derive(Context::DeviceKey, old.id.as_bytes());
+    let new = SecretKey::from_seed(&secret);
+    let damaged = StoreError::Damaged { what: "the own certificate" };
+    let OriginRow { account, carry, .. } = old.origin.ok_or(damaged)?;
+    let successor = Content::Successor(succeed(key, &new.feed(), carry, account));
+    let origin = OriginRow { account, carry, retired: Some(old.id) };
+    let name = writer.meta("name")?.and_then(|name| String::from_utf8(name).ok());
+    begin_own(writer, &new, &secret, origin, successor, name.as_deref())?;
+    Ok(())
+}
+
+/// What is wrong with a bundle's file as a whole.
+pub type Ending = Option<FileFault>;

@@ -1,0 +1,367 @@
+//! Reading a bundle: frames are verified as they come, staged within a bound, and committed.
+
+use crate::bundle::{FileReader, Frame, FrameFault, Head, Opening, Read, Want, What};
+use crate::entry::ChainHasher;
+use crate::fork::{ForkFault, ForkProof, VerifiedFork};
+use crate::ingest::{self, Incoming, Outcome, Source};
+use crate::key::FeedId;
+use crate::limits::STAGED_BYTES;
+use crate::node::{Ending, Event, Node, retire_if_due};
+use crate::policy::{Carrier, CarryClass};
+use crate::segment::{Reject, UnverifiedSegment};
+use crate::store::{PeerRow, StoreError, Writer};
+use crate::time::Now;
+
+/// Why a piece of a bundle was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The frame.
+    #[error("{0}")]
+    Frame(#[from] FrameFault),
+    /// What stands in it.
+    #[error("{0}")]
+    Reject(#[from] Reject),
+    /// The fork proof in it.
+    #[error("{0}")]
+    Fork(#[from] ForkFault),
+}
+
+/// What became of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Who made it, if it says so under a good signature.
+    pub maker: Option<FeedId>,
+    /// Entries that are new.
+    pub entries_new: u64,
+    /// Payloads that came for entries that were held without.
+    pub payloads_new: u64,
+    /// Segments and payloads that were known.
+    pub known: u64,
+    /// Entries that were right, but are not kept.
+    pub left_out: u64,
+    /// Pieces that were wrong.
+    pub refused: u64,
+    /// Frames of a kind that this program does not know.
+    pub unknown: u64,
+    /// Forks that were not known.
+    pub forks: u64,
+    /// What is wrong with the file as a whole.
+    pub ending: Ending,
+}
+
+/// A bundle being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    bundle: u64,
+    via: String,
+    file: FileReader,
+    opening: Option<Opening>,
+    heads: Vec<Head>,
+    wants: Vec<Want>,
+    /// Whether the statement was good, and the heads are all that the maker holds.
+    stated: Option<bool>,
+    stated_kept: bool,
+    staged: Vec<(u64, Piece)>,
+    weight: u64,
+    read: u64,
+    report: Report,
+    hasher: ChainHasher,
+    faults: Vec<(u64, Fault)>,
+}
+
+/// Something verified that waits for the next commit.
+#[derive(Debug)]
+enum Piece {
+    Segment(Incoming),
+    Payload { feed: FeedId, seq: u64, payload: Vec<u8> },
+    Fork(VerifiedFork),
+}
+
+impl Reading {
+    pub(super) fn new(bundle: u64, via: &str) -> Self {
+        Self {
+            bundle,
+            via: via.to_owned(),
+            file: FileReader::new(),
+            opening: None,
+            heads: Vec::new(),
+            wants: Vec::new(),
+            stated: None,
+            stated_kept: false,
+            staged: Vec::new(),
+            weight: 0,
+            read: 0,
+            report: Report::default(),
+            hasher: ChainHasher::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Verifies the next frame and stages it; false if no whole frame is left.
+    fn step(&mut self) -> bool {
+        let Some(found) = self.file.poll() else { return false };
+        let offset = found.offset;
+        let piece = match found.read {
+            Read::Statement { whole } => {
+                self.stated = Some(whole);
+                self.report.maker = self.opening.map(|opening| opening.maker);
+                return true;
+            }
+            Read::Refused(fault) => Err(Fault::Frame(fault)),
+            Read::Frame(frame) => match frame {
+                Frame::Opening(opening) => {
+                    self.opening = Some(opening);
+                    return true;
+                }
+                Frame::Heads(heads) => {
+                    self.heads.extend(heads);
+                    return true;
+                }
+                Frame::Wants(wants) => {
+                    self.wants = wants;
+                    return true;
+                }
+                Frame::Segment(bytes) => UnverifiedSegment::decode(bytes)
+                    .map_err(Reject::Decode)
+                    .and_then(|segment| segment.verify(&mut self.hasher))
+                    .map(|segment| Piece::Segment(Incoming::from(segment)))
+                    .map_err(Fault::Reject),
+                Frame::Payload { feed, seq, payload } => {
+                    Ok(Piece::Payload { feed, seq, payload: payload.to_vec() })
+                }
+                Frame::Fork(bytes) => ForkProof::decode(bytes)
+                    .map_err(|error| Fault::Reject(Reject::Decode(error)))
+                    .and_then(|proof| proof.verify().map_err(Fault::Fork))
+                    .map(Piece::Fork),
+                Frame::Statement(_) | Frame::End { .. } | Frame::Unknown { .. } => return true,
+            },
+        };
+        match piece {
+            Ok(piece) => {
+                self.weight = self.weight.saturating_add(piece.weight());
+                self.staged.push((offset, piece));
+            }
+            Err(fault) => self.faults.push((offset, fault)),
+        }
+        true
+    }
+
+    /// What the maker stated, to be remembered once.
+    fn statement(&mut self) -> Option<(Opening, bool)> {
+        let (opening, whole) = (self.opening?, self.stated?);
+        if std::mem::replace(&mut self.stated_kept, true) { None } else { Some((opening, whole)) }
+    }
+}
+
+impl Piece {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.weight(),
+            Self::Payload { payload, .. } => 128 + payload.len() as u64,
+            Self::Fork(proof) => 256 + proof.bytes().len() as u64,
+        }
+    }
+
+    fn feed(&self) -> FeedId {
+        match self {
+            Self::Segment(segment) => segment.feed,
+            Self::Payload { feed, .. } => *feed,
+            Self::Fork(proof) => *proof.feed(),
+        }
+    }
+
+    fn ingest(&self, writer: &mut Writer<'_>, source: &Source) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Segment(segment) => ingest::segment(writer, source, segment),
+            Self::Payload { feed, seq, payload } => {
+                ingest::payload(writer, source, feed, *seq, payload)
+            }
+            Self::Fork(proof) => ingest::fork(writer, proof),
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn read_chunk(
+        &mut self,
+        now: Now,
+        bundle: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let Some(mut reading) = self.readings.remove(&bundle) else { return Ok(()) };
+        reading.read = reading.read.saturating_add(bytes.len() as u64);
+        reading.file.push(bytes);
+        while reading.step() {
+            if reading.weight >= STAGED_BYTES {
+                self.commit(now, &mut reading)?;
+            }
+        }
+        self.readings.insert(bundle, reading);
+        Ok(())
+    }
+
+    pub(super) fn end_reading(&mut self, now: Now, bundle: u64) -> Result<(), StoreError> {
+        let Some(mut reading) = self.readings.remove(&bundle) else { return Ok(()) };
+        self.commit(now, &mut reading)?;
+        let ending = std::mem::take(&mut reading.file).finish();
+        reading.report.unknown = ending.unknown;
+        reading.report.ending = ending.fault;
+        if ending.fault.is_none() && reading.report.refused == 0 {
+            self.store.write(now, |writer| acknowledge(writer, &reading))?;
+        }
+        self.tell(Event::BundleDone { bundle, report: reading.report });
+        Ok(())
+    }
+
+    /// Takes in what is staged, in one commit.
+    fn commit(&mut self, now: Now, reading: &mut Reading) -> Result<(), StoreError> {
+        let statement = reading.statement();
+        let staged = std::mem::take(&mut reading.staged);
+        let faults = std::mem::take(&mut reading.faults);
+        reading.weight = 0;
+        let mut outcomes = Vec::new();
+        if !staged.is_empty() || !faults.is_empty() || statement.is_some() {
+            self.settled = false;
+            let (me, key, seed) = (self.me, &self.key, &self.seed);
+            let reading = &*reading;
+            outcomes = self.store.write(now, |writer| {
+                writer.heads.counts.refused += faults.len() as u64;
+                if let Some((opening, whole)) = statement {
+                    remember(writer, key.feed(), reading, &opening, whole)?;
+                }
+                let source = source(writer, reading)?;
+                let mut outcomes = Vec::with_capacity(staged.len());
+                for (offset, piece) in &staged {
+                    let outcome = piece.ingest(writer, &source)?;
+                    if matches!(outcome, Outcome::Wrong(_)) {
+                        writer.heads.counts.refused += 1;
+                    }
+                    let fork_seq = match (outcome, writer.number(&piece.feed(), 0)?) {
+                        (Outcome::Forked, Some(number)) => writer.row(number)?.fork_seq,
+                        _ => None,
+                    };
+                    outcomes.push((*offset, piece.feed(), outcome, fork_seq));
+                }
+                retire_if_due(writer, me, key, seed)?;
+                Ok::<_, StoreError>(outcomes)
+            })?;
+        }
+        for (offset, fault) in faults {
+            reading.report.refused += 1;
+            self.tell(Event::Refused { bundle: reading.bundle, offset, fault });
+        }
+        for (offset, feed, outcome, fork_seq) in outcomes {
+            self.report(reading, offset, feed, outcome, fork_seq);
+        }
+        self.follow_up()?;
+        let (new_entries, bytes) = (reading.report.entries_new, reading.read);
+        self.tell(Event::Progress { bundle: reading.bundle, new_entries, bytes });
+        Ok(())
+    }
+
+    fn report(
+        &mut self,
+        reading: &mut Reading,
+        offset: u64,
+        feed: FeedId,
+        outcome: Outcome,
+        fork_seq: Option<u64>,
+    ) {
+        let (bundle, report) = (reading.bundle, &mut reading.report);
+        match outcome {
+            Outcome::New(count) => report.entries_new += count,
+            Outcome::Payload => report.payloads_new += 1,
+            Outcome::Known => report.known += 1,
+            Outcome::Forked => {
+                report.forks += 1;
+                self.tell(Event::ForkFound { feed, fork_seq: fork_seq.unwrap_or(0) });
+            }
+            Outcome::Left(why, entries) => {
+                report.left_out += entries;
+                self.tell(Event::LeftOut { bundle, feed, entries, why });
+            }
+            Outcome::Wrong(reject) => {
+                report.refused += 1;
+                self.tell(Event::Refused { bundle, offset, fault: Fault::Reject(reject) });
+            }
+        }
+    }
+}
+
+/// Whose share a bundle counts against: its maker's if the user follows it, else the hour's.
+fn source(writer: &mut Writer<'_>, reading: &Reading) -> Result<Source, StoreError> {
+    let mut carrier = Carrier::anonymous(writer.known);
+    if let Some(maker) = reading.report.maker
+        && let Some(number) = writer.number(&maker, 0)?
+        && writer.is_held(number)?
+        && writer.row(number)?.class != CarryClass::Stranger
+    {
+        carrier = Carrier::Known(maker);
+    }
+    Ok(Source { via: reading.via.clone(), carrier })
+}
+
+/// Remembers what the maker of a bundle stated, unless something newer of it is known.
+fn remember(
+    writer: &mut Writer<'_>,
+    me: FeedId,
+    reading: &Reading,
+    opening: &Opening,
+    whole: bool,
+) -> Result<(), StoreError> {
+    if opening.maker == me || !may_remember(writer, &opening.maker)? {
+        return Ok(());
+    }
+    let known = writer.peer(&opening.maker)?;
+    if known.as_ref().is_some_and(|known| known.position > opening.position) {
+        return Ok(());
+    }
+    let mut row = known.unwrap_or_default();
+    row.position = opening.position;
+    if opening.for_feed == Some(me) {
+        row.ack = opening.ack;
+    }
+    row.wants = reading
+        .wants
+        .iter()
+        .map(|want| (want.feed, want.first, want.last, want.what == What::Payloads))
+        .collect();
+    let heads: Vec<_> = reading
+        .heads
+        .iter()
+        .map(|head| (head.feed, head.floor, head.head, head.forked.unwrap_or(0)))
+        .collect();
+    writer.set_peer(&opening.maker, &row, &heads, whole)
+}
+
+/// Heads are remembered of makers whose feed is here or followed, so that strangers fill no table.
+fn may_remember(writer: &mut Writer<'_>, maker: &FeedId) -> Result<bool, StoreError> {
+    if writer.relation(maker)? == Some(ingest::FOLLOWED) {
+        return Ok(true);
+    }
+    match writer.number(maker, 0)? {
+        Some(number) => writer.is_held(number),
+        None => Ok(false),
+    }
+}
+
+/// Notes how far the maker's log was taken in, if nothing of what it has is missing here.
+fn acknowledge(writer: &mut Writer<'_>, reading: &Reading) -> Result<(), StoreError> {
+    let (Some(opening), Some(true)) = (reading.opening, reading.stated) else { return Ok(()) };
+    let Some(mut row) = writer.peer(&opening.maker)? else { return Ok(()) };
+    for head in &reading.heads {
+        let covered = match writer.number(&head.feed, 0)? {
+            Some(number) if writer.is_held(number)? => {
+                let row = writer.row(number)?;
+                row.head() >= head.head || row.fork_seq.is_some()
+            }
+            _ => writer.left_out(&head.feed)?.is_some() || writer.relation(&head.feed)?.is_some(),
+        };
+        if !covered {
+            return Ok(());
+        }
+    }
+    row.read = Some((opening.position, opening.log_hash));
+    writer.set_peer(&opening.maker, &row, &[], false)
+}
+
