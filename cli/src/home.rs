@@ -87,6 +87,15 @@ impl Home {
         }
     }
 
+    /// Refuses if there is no home.
+    pub(crate) fn expect_some(&self) -> Result<(), CliError> {
+        match fs::symlink_metadata(self.store()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.missing()),
+            Err(error) => Err(self.unreachable(&error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
     fn exists(&self) -> CliError {
         CliError::new(Kind::Input, format!("`{}` is a home already", self.path.display()))
             .hint("say another folder with `--home DIR` or `THISTLE_HOME`, or go on with this one")

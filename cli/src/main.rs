@@ -1,2 +1,26 @@
-//! cli
-fn main(){}
+//! `thistle`: signed feeds that travel by stick when the network is gone.
+
+mod args;
+mod commands;
+mod context;
+mod control;
+mod debug;
+mod facts;
+mod home;
+mod host;
+mod mailbox;
+mod names;
+mod outcome;
+mod pick;
+mod progress;
+mod run;
+mod show;
+mod text;
+mod view;
+mod when;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(run::main())
+}

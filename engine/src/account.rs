@@ -215,6 +215,9 @@ pub enum CertificateFault {
     /// A first entry of another type.
     #[error("the first entry is no certificate")]
     NotACertificate,
+    /// A feed that names itself as the one that it succeeds.
+    #[error("a feed cannot succeed itself")]
+    OwnSuccessor,
     /// A statement of another account than the one it is held for.
     #[error("a statement of another account")]
     OtherAccount,
@@ -232,6 +235,9 @@ pub fn verify_certificate(feed: &FeedId, content: &Content) -> Result<Origin, Ce
             Ok(Origin { account: *account, carry: *carry, retired: None })
         }
         Content::Successor(Successor { carry, account, retired, signature }) => {
+            if retired == feed {
+                return Err(CertificateFault::OwnSuccessor);
+            }
             let digest = successor_digest(feed, *carry, account);
             Verifier::of_feed(retired)?.check(Context::Successor, &digest, signature)?;
             Ok(Origin { account: *account, carry: *carry, retired: Some(*retired) })
@@ -460,6 +466,9 @@ mod tests {
             let found = verify_certificate(&new, &Content::Successor(wrong));
             assert_eq!(found, Err(BAD_SIGNATURE));
         }
+        let itself = Content::Successor(succeed(&old, &old.feed(), Carry::Open, account));
+        let found = verify_certificate(&old.feed(), &itself);
+        assert_eq!(found, Err(CertificateFault::OwnSuccessor));
     }
 
     #[test]

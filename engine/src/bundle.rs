@@ -214,6 +214,12 @@ impl FileReader {
         true
     }
 
+    /// Bytes that are kept until the rest of their frame comes: after `poll` gave `None` fewer than
+    /// a frame and its head can have.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len().saturating_sub(self.at)
+    }
+
     /// Whether nothing more will be read: the last frame came, or the file is at fault.
     pub fn is_over(&self) -> bool {
         self.fault.is_some() || self.rules.phase == Phase::End
@@ -298,22 +304,27 @@ impl Rules {
 
     /// Takes a frame: `whole` with the head of its byte string, `body` without.
     fn take<'a>(&mut self, whole: &[u8], body: &'a [u8]) -> Result<Read<'a>, FileFault> {
-        let frame = Frame::decode(body);
-        let kind = decode_kind(&mut Decoder::new(body)).ok();
+        let kind = decode_kind(&mut Decoder::new(body));
         let Some(opening) = self.opening else {
-            return self.open(frame, kind, whole);
+            return self.open(Frame::decode(body), kind.ok(), whole);
         };
-        let in_order = self.advance(kind);
-        let checked = match frame {
-            Ok(frame) if in_order => self.check(&opening, frame),
-            Ok(frame) => Err(FrameFault::OutOfOrder { kind: frame.kind() }),
-            Err(fault) => Err(fault.into()),
+        // What stands out of its place is not looked into.
+        let checked = match self.advance(kind.ok()) {
+            Err(kind) => Err(FrameFault::OutOfOrder { kind }),
+            Ok(()) => match Frame::decode(body) {
+                Ok(frame) => self.check(&opening, frame),
+                Err(fault) => Err(fault.into()),
+            },
         };
         if self.phase < Phase::Statement {
             self.hasher.update(whole);
         }
         Ok(checked.unwrap_or_else(|fault| {
             self.refused += 1;
+            // Only an end that decodes is the end; another is a frame like any.
+            if kind == Ok(END) && self.phase >= Phase::Statement {
+                self.body_frames += 1;
+            }
             Read::Refused(fault)
         }))
     }
@@ -356,24 +367,26 @@ impl Rules {
         Ok(Read::Frame(frame))
     }
 
-    /// Moves on to the part of the file that a frame of this kind belongs to, and tells whether it
-    /// may stand here. What stands behind the statement counts as body, whatever it is; if there
+    /// Moves on to the part of the file that a frame of this kind belongs to; an error, the kind, if
+    /// it may not stand here. What stands behind the statement counts as body, whatever it is; if there
     /// is no statement, the body begins with the first frame that belongs there.
-    fn advance(&mut self, kind: Option<u64>) -> bool {
+    fn advance(&mut self, kind: Option<u64>) -> Result<(), u64> {
         let due = kind.and_then(Phase::of);
         if due == Some(Phase::Body) || (self.phase >= Phase::Statement && due != Some(Phase::End)) {
             self.body_frames += 1;
         }
-        let Some(due) = due else {
-            return true;
+        let (Some(kind), Some(due)) = (kind, due) else {
+            return Ok(());
         };
         let repeats = matches!(due, Phase::Heads | Phase::Body);
         let in_order = due > self.phase || (due == self.phase && repeats);
-        // Only an end that decodes is the end.
-        if in_order && due != Phase::End {
+        if !in_order {
+            return Err(kind);
+        }
+        if due != Phase::End {
             self.phase = due;
         }
-        in_order
+        Ok(())
     }
 
     fn check_heads(&mut self, heads: &[Head]) -> Result<(), DecodeError> {

@@ -95,7 +95,6 @@ const ARRAY: u8 = 4;
 const SIMPLE: u8 = 7;
 const FALSE: u64 = 20;
 const TRUE: u64 = 21;
-const NULL: u64 = 22;
 
 /// Reads one strict value after the other.
 #[derive(Debug, Clone)]
@@ -195,6 +194,11 @@ impl<'a> Decoder<'a> {
         is_null
     }
 
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.at >= self.input.len()
+    }
+
     /// Whether the next value is an array.
     pub fn next_is_array(&self) -> bool {
         self.input.get(self.at).is_some_and(|first| first >> 5 == ARRAY)
@@ -229,7 +233,8 @@ impl<'a> Decoder<'a> {
             25 => 2,
             26 => 4,
             27 => 8,
-            31 => return Err(DecodeError::IndefiniteLength { field }),
+            // In type 7 it is the stop code, which is no boolean.
+            31 if major != SIMPLE => return Err(DecodeError::IndefiniteLength { field }),
             _ => return Err(DecodeError::WrongType { field }),
         };
         if major == SIMPLE {

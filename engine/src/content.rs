@@ -278,22 +278,30 @@ impl Parents {
 
     fn decode(decoder: &mut Decoder<'_>, reply: bool) -> Result<Self, DecodeError> {
         let found = decoder.array("parents", PARENTS)?;
-        let mut parents = Self { list: [Prefix::default(); MOST_PARENTS], count: 0 };
-        for (slot, _) in parents.list.iter_mut().zip(0..found) {
-            *slot = decoder.fixed("parent")?;
-            parents.count = parents.count.saturating_add(1);
+        if reply && found == 0 {
+            return Err(DecodeError::OutOfRange { field: "parents", found });
         }
-        let sound = match (reply, parents.as_slice().split_first()) {
-            (true, None) => false,
-            (true, Some((answered, others))) => is_ascending(others) && !others.contains(answered),
-            (false, _) => is_ascending(parents.as_slice()),
-        };
-        if sound { Ok(parents) } else { Err(DecodeError::OutOfRange { field: "parents", found }) }
+        let mut parents = Self { list: [Prefix::default(); MOST_PARENTS], count: 0 };
+        for place in 0..found {
+            let parent = decoder.fixed("parent")?;
+            if !parents.may_add(parent, reply) {
+                return Err(DecodeError::OutOfRange { field: "parents", found: place });
+            }
+            if let Some(slot) = parents.list.get_mut(parents.count) {
+                *slot = parent;
+                parents.count = parents.count.saturating_add(1);
+            }
+        }
+        Ok(parents)
     }
-}
 
-fn is_ascending(prefixes: &[Prefix]) -> bool {
-    prefixes.is_sorted_by(|before, after| before < after)
+    /// Whether a parent may stand behind those that are here: above the last, but that the first
+    /// of a reply, the entry answered, stands outside the order and is not named again.
+    fn may_add(&self, parent: Prefix, reply: bool) -> bool {
+        let before = self.as_slice();
+        let (answered, others) = before.split_at(before.len().min(usize::from(reply)));
+        others.last().is_none_or(|last| *last < parent) && !answered.contains(&parent)
+    }
 }
 
 /// Puts parents in the one order they can stand in: the entry answered, if any, then the others
@@ -498,7 +506,7 @@ fn decode_receipt(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
     for _ in 0..count {
         decoder.array_of("range", 3)?;
         let feed = FeedId::from_bytes(decoder.fixed("feed")?);
-        let (first, last) = decode_range(&mut decoder)?;
+        let (first, last) = decode_range(&mut decoder, 1)?;
         entries.push((feed, first, last));
     }
     decoder.finish()?;
@@ -508,13 +516,16 @@ fn decode_receipt(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
 fn decode_retraction(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
     let count = decode_count(&mut decoder)?;
     let mut ranges = Vec::new();
+    let mut least = 1;
     for _ in 0..count {
         decoder.array_of("range", 2)?;
-        ranges.push(decode_range(&mut decoder)?);
+        let (first, last) = decode_range(&mut decoder, least)?;
+        ranges.push((first, last));
+        least = last.saturating_add(2);
     }
     decoder.finish()?;
-    let misplaced = DecodeError::OutOfRange { field: "ranges", found: count };
-    Ranges::new(ranges).map(Content::Retraction).ok_or(misplaced)
+    let unsound = DecodeError::OutOfRange { field: "ranges", found: count };
+    Ranges::new(ranges).map(Content::Retraction).ok_or(unsound)
 }
 
 fn decode_count(decoder: &mut Decoder<'_>) -> Result<u64, DecodeError> {
@@ -524,13 +535,16 @@ fn decode_count(decoder: &mut Decoder<'_>) -> Result<u64, DecodeError> {
     }
 }
 
-fn decode_range(decoder: &mut Decoder<'_>) -> Result<(u64, u64), DecodeError> {
+/// Reads first and last seq of a range that begins at `least` or later.
+fn decode_range(decoder: &mut Decoder<'_>, least: u64) -> Result<(u64, u64), DecodeError> {
     let first = decoder.uint("first", SEQ_END - 1)?;
-    let last = decoder.uint("last", SEQ_END - 1)?;
-    if (1..=last).contains(&first) {
-        return Ok((first, last));
+    if first < least {
+        return Err(DecodeError::OutOfRange { field: "first", found: first });
     }
-    Err(DecodeError::OutOfRange { field: "first", found: first })
+    match decoder.uint("last", SEQ_END - 1)? {
+        last if last < first => Err(DecodeError::OutOfRange { field: "last", found: last }),
+        last => Ok((first, last)),
+    }
 }
 
 fn decode_time(decoder: &mut Decoder<'_>) -> Result<u64, DecodeError> {

@@ -31,15 +31,21 @@ impl EntryId {
 
     /// The first eight bytes, by which contents name their parents.
     pub const fn prefix(&self) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        [a, b, c, d, e, f, g, h]
+        match self.0.first_chunk() {
+            Some(prefix) => *prefix,
+            // An id has more than eight bytes.
+            None => [0; 8],
+        }
     }
 }
 
 impl fmt::Debug for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, ..] = self.0;
-        write!(f, "EntryId({a:02x}{b:02x}{c:02x}{d:02x}..)")
+        f.write_str("EntryId(")?;
+        for byte in self.0.iter().take(4) {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("..)")
     }
 }
 
@@ -156,12 +162,15 @@ impl ChainHasher {
 }
 
 /// First and last seq of the window that `seq` lies in: {1}, {2..32}, {33..64}, ...
+///
+/// The last window ends with the last seq, so it is one entry short.
 pub const fn window(seq: u64) -> (u64, u64) {
     if seq <= 1 {
         return (1, 1);
     }
     let last = seq.div_ceil(WINDOW).saturating_mul(WINDOW);
     let first = last.saturating_sub(WINDOW).saturating_add(1);
+    let last = if last < SEQ_END { last } else { SEQ_END - 1 };
     if first < 2 { (2, last) } else { (first, last) }
 }
 
@@ -223,11 +232,13 @@ mod tests {
             (33, (33, 64)),
             (64, (33, 64)),
             (65, (65, 96)),
-            (SEQ_END - 1, (SEQ_END - 31, SEQ_END)),
+            (SEQ_END - 32, (SEQ_END - 63, SEQ_END - 32)),
+            (SEQ_END - 1, (SEQ_END - 31, SEQ_END - 1)),
         ] {
             assert_eq!(window(seq), expected, "seq {seq}");
         }
         assert!(is_checkpoint(1) && is_checkpoint(32) && !is_checkpoint(33));
+        assert!(is_checkpoint(SEQ_END - 1), "the last entry that a feed can have");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl ForkProof {
         encoder.into_bytes()
     }
 
-    /// Checks the proof: its shape first, then both signatures.
+    /// Checks the proof: both signatures first, then its shape.
     pub fn verify(self) -> Result<VerifiedFork, ForkFault> {
         let Self { feed, chain_a: a, chain_b: b } = &self;
         let (ids_a, ids_b) = (a.ids(feed), b.ids(feed));
@@ -127,6 +127,9 @@ impl ForkProof {
         let (Some(first_a), Some(last_a), Some(first_b), Some(last_b)) = ends else {
             return Err(ForkFault::NoFork);
         };
+        let verifier = Verifier::of_feed(feed)?;
+        verifier.check(Context::Entry, last_a.as_bytes(), &a.signature)?;
+        verifier.check(Context::Entry, last_b.as_bytes(), &b.signature)?;
         let branch_a = if a.first_seq == b.first_seq {
             match first_a.cmp(first_b) {
                 Ordering::Less => (a.first_seq, *first_a),
@@ -144,9 +147,6 @@ impl ForkProof {
             return Err(ForkFault::NoFork);
         };
         let branches = [branch_a, (b.first_seq, *first_b)];
-        let verifier = Verifier::of_feed(feed)?;
-        verifier.check(Context::Entry, last_a.as_bytes(), &a.signature)?;
-        verifier.check(Context::Entry, last_b.as_bytes(), &b.signature)?;
         let (feed, fork_seq, bytes) = (*feed, b.first_seq, self.encode());
         Ok(VerifiedFork { feed, fork_seq, branches, bytes })
     }

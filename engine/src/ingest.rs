@@ -308,22 +308,36 @@ pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
         }
         let class =
             if wanted.contains(&row.id) { CarryClass::Followed } else { CarryClass::Stranger };
+        if class == row.class {
+            continue;
+        }
         writer.set_class(number, class)?;
-        if class == CarryClass::Followed && row.floor > 1 && row.branch == 0 {
-            writer.lower_floor(number)?;
+        if class == CarryClass::Followed {
+            writer.want_again(number)?;
+            if row.floor > 1 && row.branch == 0 {
+                writer.lower_floor(number)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Evicts what a class holds beyond a new quota.
-pub(crate) fn shrink(
+/// Evicts what a class holds beyond a new quota, or wants again what went under an old one.
+pub(crate) fn fit(
     writer: &mut Writer<'_>,
     class: CarryClass,
     limit: u64,
 ) -> Result<(), StoreError> {
     let held = writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0);
     let mut left = held.saturating_sub(limit);
+    if left == 0 {
+        for (number, row) in writer.all_rows()? {
+            if row.class == class {
+                writer.want_again(number)?;
+            }
+        }
+        return Ok(());
+    }
     let carriers = match class {
         CarryClass::Stranger => writer.carriers()?.into_iter().map(|carrier| carrier.0).collect(),
         _ => vec![0],

@@ -222,6 +222,7 @@ impl Seed {
     }
 
     /// Derives another secret from this one.
+    #[must_use]
     pub fn derive(&self, context: Context, salt: &[u8]) -> Self {
         Self(Hasher::new(context).update(&self.0).update(salt).finish())
     }

@@ -392,7 +392,7 @@ impl Node {
             }
             writer.set_quotas(&quotas)?;
             writer.forget_left_out()?;
-            ingest::shrink(writer, class, bytes)
+            ingest::fit(writer, class, bytes)
         })
     }
 

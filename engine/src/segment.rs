@@ -13,7 +13,7 @@ use crate::entry::{
 use crate::key::{Context, FeedId, KeyFault, SecretKey, Signature, Verifier};
 use crate::limits::{AGE_MINUTES, INLINE_BYTES, PAYLOAD_BYTES, SEGMENT_ENTRIES, TTL_HOURS};
 
-/// The first element of a segment, by which frames are told apart.
+/// Version of the format of segments; also the kind by which frames that hold one are told apart.
 pub const SEGMENT_KIND: u64 = 1;
 
 /// Why something that decodes is still not what its author made.
@@ -36,9 +36,6 @@ pub enum Reject {
     /// Entry 1 does not certify its feed.
     #[error("the first entry does not certify the feed")]
     BadCertificate,
-    /// A fork proof does not show two continuations.
-    #[error("the fork proof shows no fork")]
-    NotAFork,
     /// A payload is not the one that the author committed to.
     #[error("the payload is not the one that was signed")]
     WrongPayload,
@@ -123,9 +120,9 @@ impl<'a> UnverifiedSegment<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
         decoder.array_of("segment", 6)?;
-        match decoder.uint("kind", u64::MAX)? {
+        match decoder.uint("version", u64::MAX)? {
             SEGMENT_KIND => {}
-            found => return Err(DecodeError::UnknownKind { found }),
+            found => return Err(DecodeError::UnsupportedVersion { found }),
         }
         let feed = FeedId::from_bytes(decoder.fixed("feed")?);
         let first_seq = decode_seq(&mut decoder, "first_seq")?;
@@ -277,6 +274,9 @@ fn decode_item<'a>(decoder: &mut Decoder<'a>) -> Result<Item<'a>, DecodeError> {
         Body::Here(decoder.bytes("payload", INLINE_BYTES)?)
     } else {
         let size = decode_u32(decoder, "size", PAYLOAD_BYTES)?;
+        if size == 0 {
+            return Err(DecodeError::OutOfRange { field: "size", found: 0 });
+        }
         let payload_hash = decoder.fixed("payload_hash")?;
         Body::Detached { size, payload_hash, follows: decoder.boolean("follows")? }
     };

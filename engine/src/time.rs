@@ -57,7 +57,7 @@ impl KnownClock {
         let passed = if now.boot_id == self.last.boot_id {
             now.tick.saturating_sub(self.last.tick)
         } else {
-            let wall = now.wall.checked_sub(self.last.wall).unwrap_or(0);
+            let wall = now.wall.saturating_sub(self.last.wall);
             if wall <= BELIEVED_MS { wall } else { 0 }
         };
         self.known = Known(self.known.0.saturating_add(passed));

@@ -129,6 +129,7 @@ impl<'a> Frame<'a> {
             WANTED => Self::Wants(decode_wants(&mut decoder)?),
             STATEMENT => Self::Statement(decoder.fixed("signature")?),
             END => Self::End { count: decoder.uint("count", u64::MAX)? },
+            _ if decoder.is_at_end() => return Err(DecodeError::EndOfInput { field: "proof" }),
             // A nested proof reaches to the end of the frame; its own decoder refuses what follows.
             _ if decoder.next_is_array() => {
                 return Ok(Self::Fork(bytes.get(decoder.position()..).unwrap_or_default()));
@@ -437,6 +438,7 @@ mod tests {
                 DecodeError::WrongLength { field: "frame", found: 3, expected: 2 },
             ),
             (vec![0x82, 6, 0x40], DecodeError::WrongType { field: "proof" }),
+            (vec![0x82, 6], DecodeError::EndOfInput { field: "proof" }),
             (vec![0x88, 0, 2], DecodeError::UnsupportedVersion { found: 2 }),
             (
                 wants.into_bytes(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::content::is_structural;
 use crate::entry::window;
-use crate::policy::{Admission, CarryClass, Reason, Usage, admit, give_way};
+use crate::policy::{Admission, CarryClass, EVICTION_UNIT, Reason, Usage, admit, give_way};
 use crate::store::{State, StoreError, Writer};
 
 /// Makes room for `bytes` more of a feed; false if there is none to be had.
@@ -40,7 +40,8 @@ pub(super) fn make(
         Admission::LeaveOut(Reason::ShareUsed) => {
             let limit = quotas.limit(class).unwrap_or(u64::MAX);
             let need = held.saturating_add(bytes).saturating_sub(limit);
-            Ok(usage.carrier >= need && evict(writer, class, carrier, number, need)? == 0)
+            let left = evict(writer, class, carrier, number, ample(need, limit))?;
+            Ok(usage.carrier >= need && left <= ample(need, limit).saturating_sub(need))
         }
         Admission::LeaveOut(Reason::FeedFull) => match number {
             Some(number) => trim(writer, number, quotas.stranger_feed, bytes),
@@ -59,7 +60,10 @@ pub(super) fn make(
             }
             Ok(missing == 0)
         }
-        Admission::TakeAfterEvicting(need) => Ok(evict(writer, class, 0, number, need)? == 0),
+        Admission::TakeAfterEvicting(need) => {
+            let ample = ample(need, quotas.limit(class).unwrap_or(u64::MAX));
+            Ok(evict(writer, class, 0, number, ample)? <= ample.saturating_sub(need))
+        }
     }
 }
 
@@ -88,6 +92,11 @@ pub(crate) fn evict(
     Ok(left)
 }
 
+/// Rather more than is needed, so that the next arrivals do not search again for what may go.
+fn ample(need: u64, limit: u64) -> u64 {
+    need.max(EVICTION_UNIT.min(limit / 16))
+}
+
 /// Makes a feed that has all it may have give up its oldest for `bytes` more.
 fn trim(
     writer: &mut Writer<'_>,
@@ -97,9 +106,10 @@ fn trim(
 ) -> Result<bool, StoreError> {
     let before = writer.row(number)?.bytes;
     let need = before.saturating_add(bytes).saturating_sub(limit);
-    payloads(writer, number, None, need)?;
+    let ample = ample(need, limit);
+    payloads(writer, number, None, ample)?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
-    segments(writer, number, None, need.saturating_sub(freed))?;
+    segments(writer, number, None, ample.saturating_sub(freed))?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
     writer.heads.counts.evicted_bytes += freed;
     Ok(freed >= need)

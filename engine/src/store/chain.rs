@@ -275,6 +275,29 @@ impl Writer<'_> {
         self.change(feed, seq, |kept| kept.drop_payload(state))
     }
 
+    /// Wants the payloads again that were evicted from a feed.
+    pub(crate) fn want_again(&mut self, feed: u32) -> Result<(), StoreError> {
+        let id = self.row(feed)?.id;
+        for mut record in self.records_in(feed, 1, u64::MAX)? {
+            let (key, mut changed) = (record.last_seq(), false);
+            let mut holes = self.txn.open_table(HOLES)?;
+            for (seq, kept) in (record.first_seq..).zip(&mut record.entries) {
+                if kept.state == State::Evicted {
+                    kept.state = State::Apart;
+                    holes.insert((feed, seq), ())?;
+                    changed = true;
+                }
+            }
+            if changed {
+                self.records.remove((feed, key))?;
+                for (last, bytes) in record.encode(id, &mut self.hasher) {
+                    self.records.insert((feed, last), bytes.as_slice())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a held entry its payload back, or for the first time.
     pub(crate) fn restore_payload(
         &mut self,
@@ -352,6 +375,7 @@ impl Writer<'_> {
                 }
             }
         }
+        self.forget_arrivals(feed, first, last)?;
         let row = self.row_mut(feed)?;
         row.remove_run(first, last);
         row.entries = row.entries.saturating_sub(count);
@@ -362,6 +386,31 @@ impl Writer<'_> {
         self.count_bytes(feed, cost, false)?;
         if let Some(head_id) = self.id_at(feed, head)? {
             self.row_mut(feed)?.head_id = head_id;
+        }
+        Ok(())
+    }
+
+    /// Forgets by which arrival the entries of a range came; the log itself stays.
+    fn forget_arrivals(&mut self, feed: u32, first: u64, last: u64) -> Result<(), StoreError> {
+        self.flush_arrival()?;
+        let mut arrivals = self.txn.open_table(ARRIVALS)?;
+        let mut touched = Vec::new();
+        for row in arrivals.range((feed, first)..=(feed, u64::MAX))? {
+            let (key, value) = row?;
+            let (from, position) = value.value();
+            if from > last {
+                break;
+            }
+            touched.push((from, key.value().1, position));
+        }
+        for (from, to, position) in touched {
+            arrivals.remove((feed, to))?;
+            if from < first {
+                arrivals.insert((feed, first.saturating_sub(1)), (from, position))?;
+            }
+            if to > last {
+                arrivals.insert((feed, to), (last.saturating_add(1), position))?;
+            }
         }
         Ok(())
     }

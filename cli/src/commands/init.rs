@@ -1,0 +1,98 @@
+//! `init`: a home, a feed, and the phrase that is the account.
+//!
+//! The phrase is shown before the home counts: who saw no phrase has no home.
+
+use thistle_engine::{AccountKey, Phrase, PhraseFault, ids};
+
+use crate::args;
+use crate::commands::input;
+use crate::context::Streams;
+use crate::facts::Facts;
+use crate::home::{self, Home};
+use crate::outcome::{CliError, Kind};
+use crate::text;
+use crate::view::Fields;
+
+/// Words in a line of the phrase as people see it.
+const IN_A_LINE: usize = 6;
+
+/// Makes a home.
+pub(crate) fn run(
+    args: &args::Init,
+    home: &Home,
+    facts: &Facts,
+    streams: &mut Streams,
+) -> Result<u8, CliError> {
+    let name = checked_name(&args.name)?;
+    home.expect_none()?;
+    let phrase = if args.restore {
+        read_phrase(&input::phrase(streams)?)?
+    } else {
+        Phrase::from_entropy(&home::fresh_seed()?)
+    };
+    let account = AccountKey::from_phrase(&phrase);
+    let unsettled = home.create(&account, &name, facts.now())?;
+    let me = unsettled.node.me().map_err(|error| home.store_fault(&error))?;
+    let (account, feed) = (ids::account_text(&me.account), ids::feed_text(&me.feed));
+    if streams.json {
+        let fields = Fields::default()
+            .with("account", account)
+            .with("feed", feed)
+            .with("phrase", phrase.words().join(" "));
+        streams.object(&fields)?;
+    } else {
+        streams.line(&format!("Home:    {}", text::safe(&home.path().to_string_lossy())))?;
+        streams.line(&format!("Account: {account}"))?;
+        streams.line(&format!("Feed:    {feed}"))?;
+        if args.restore {
+            streams.line("")?;
+            streams.line(
+                "The account goes on with this new feed. Your old feed is not continued; read \
+                 the bundles of others\nto see again what they hold of it.",
+            )?;
+        } else {
+            show_phrase(&phrase, streams)?;
+        }
+    }
+    streams.flush()?;
+    unsettled.settle()?;
+    Ok(0)
+}
+
+fn show_phrase(phrase: &Phrase, streams: &mut Streams) -> Result<(), CliError> {
+    streams.line("")?;
+    streams.line("Your recovery phrase. It is shown this once: write it on paper now.")?;
+    let words = phrase.words();
+    for (line, words) in words.chunks(IN_A_LINE).enumerate() {
+        let numbered = words.iter().enumerate().map(|(at, word)| {
+            format!("{:>2} {word:<8}", line * IN_A_LINE + at + 1)
+        });
+        streams.line(numbered.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    streams.line("Whoever has it can be you. Without it nobody can, if this device is lost.")
+}
+
+/// Reads a name that the person wants to go by.
+pub(crate) fn checked_name(typed: &str) -> Result<String, CliError> {
+    text::name(typed).map_err(|fault| {
+        CliError::new(Kind::Input, "this cannot be a name").because(&fault)
+    })
+}
+
+/// Reads a recovery phrase; an error never repeats what was typed.
+pub(crate) fn read_phrase(typed: &str) -> Result<Phrase, CliError> {
+    Phrase::parse(typed).map_err(|fault| {
+        let error = CliError::new(Kind::Input, "this is not a recovery phrase").because(&fault);
+        match fault {
+            PhraseFault::UnknownWord { nearest, .. } if !nearest.is_empty() => {
+                error.hint(format!("did you mean `{}`?", nearest.join("` or `")))
+            }
+            PhraseFault::UnknownWord { .. } | PhraseFault::Checksum => {
+                error.hint("compare each word with what you wrote down, and their order")
+            }
+            PhraseFault::WordCount { .. } => {
+                error.hint("give all 24 words on standard input, with spaces between them")
+            }
+        }
+    })
+}

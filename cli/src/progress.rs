@@ -1,0 +1,116 @@
+//! A bar for whoever waits.
+//!
+//! Drawn only where somebody watches standard error, through the command's own stream, since that
+//! may end in another process's terminal.
+
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use crate::context::Context;
+use crate::context::Shared;
+
+/// How often it is drawn, a second.
+const DRAWN: u8 = 10;
+
+/// A bar that goes away when dropped.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Shows how many of so many bytes are done.
+    pub(crate) fn bytes(context: &Context, what: &str, total: u64) -> Self {
+        Self::new(context, what, total, "{msg} [{wide_bar}] {bytes}/{total_bytes} {eta:>4}")
+    }
+
+    /// Shows how many bytes are done where nobody knows the end.
+    pub(crate) fn growing(context: &Context, what: &str) -> Self {
+        Self::new(context, what, 0, "{msg} {spinner} {bytes}")
+    }
+
+    fn new(context: &Context, what: &str, total: u64, template: &str) -> Self {
+        if !context.facts.watched {
+            return Self(ProgressBar::hidden());
+        }
+        let terminal = Terminal {
+            stream: context.streams.err.clone(),
+            columns: u16::try_from(context.facts.columns).unwrap_or(80),
+        };
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWN);
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| unreachable!("the templates above are sound"));
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
+        Self(bar.with_message(what.to_owned()))
+    }
+
+    /// Moves it on.
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    /// Lets something else be written meanwhile.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A terminal behind a stream.
+#[derive(Debug)]
+struct Terminal {
+    stream: Shared,
+    columns: u16,
+}
+
+impl Terminal {
+    fn send(&self, text: &str) -> io::Result<()> {
+        self.stream.clone().write_all(text.as_bytes())
+    }
+
+    fn step(&self, count: usize, letter: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.send(&format!("\u{1b}[{count}{letter}")) }
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        self.columns
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'A')
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'B')
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'C')
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'D')
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.send(&format!("{line}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.send(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.send("\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.stream.clone().flush()
+    }
+}

@@ -1,0 +1,238 @@
+//! From a command line to an exit code: who carries a command out, and where.
+//!
+//! A few commands need no home. Every other one first asks whoever holds the store to carry it out,
+//! and only if nobody answers opens the store itself; then this process serves the others until its
+//! own command is done.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use thistle_engine::Node;
+
+use crate::args::{Args, Bundle, Command, Debug};
+use crate::commands::{self, bundle, export, import, init, meta, people, read, status, write};
+use crate::context::{Context, Shared, Streams};
+use crate::control::{self, Asked, Request, Serve, Server};
+use crate::facts::Facts;
+use crate::home::{Home, Opened};
+use crate::host::Host;
+use crate::outcome::{CliError, Kind};
+use crate::debug;
+
+/// How long a command waits for others that hold the store and do not serve it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Runs the program; returns the exit code.
+pub(crate) fn main() -> u8 {
+    let words: Vec<OsString> = env::args_os().collect();
+    let args = match Args::try_parse_from(&words) {
+        Ok(args) => args,
+        Err(error) => {
+            // Where it cannot be printed, the exit code has to do.
+            drop(error.print());
+            return u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code());
+        }
+    };
+    let mut streams = Streams {
+        out: Box::new(BufWriter::new(io::stdout())),
+        err: Shared::new(io::stderr()),
+        json: args.json,
+    };
+    match homeless(&args, &mut streams) {
+        Some(done) => conclude(&mut streams, done),
+        None => with_home(args, words, streams),
+    }
+}
+
+/// Carries out a command that needs no home, or makes one.
+fn homeless(args: &Args, streams: &mut Streams) -> Option<Result<u8, CliError>> {
+    let done = match &args.command {
+        Command::Init(init) => Facts::here().and_then(|facts| {
+            let home = Home::locate(args.home.as_deref(), facts.folder())?;
+            init::run(init, &home, &facts, streams)
+        }),
+        Command::Bundle(Bundle::Show(show)) => {
+            Facts::here().and_then(|facts| bundle::show(show, &facts, streams))
+        }
+        Command::Debug(Debug::Decode(kind)) => {
+            debug::run(true, &kind.kind, &mut io::stdin().lock(), &mut streams.out)
+        }
+        Command::Debug(Debug::Encode(kind)) => {
+            debug::run(false, &kind.kind, &mut io::stdin().lock(), &mut streams.out)
+        }
+        Command::Completions(completions) => meta::completions(completions, streams),
+        Command::Man => meta::man(streams),
+        _ => return None,
+    };
+    Some(done)
+}
+
+/// Prints an error if there is one; returns the exit code.
+fn conclude(streams: &mut Streams, done: Result<u8, CliError>) -> u8 {
+    let done = match (done, streams.flush()) {
+        // What was to be printed did not get out, so it was not done well.
+        (Ok(_), Err(error)) => Err(error),
+        (done, _) => done,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            let mut told = Vec::new();
+            let rendered =
+                if streams.json { error.render_json(&mut told) } else { error.render(&mut told) };
+            // Nobody is left to be told that nobody can be told.
+            drop(rendered.and_then(|()| streams.err.write_all(&told)));
+            error.code()
+        }
+    }
+}
+
+/// Carries out a command that needs the home, here or in the process that holds it.
+fn with_home(args: Args, words: Vec<OsString>, mut streams: Streams) -> u8 {
+    match enter(&args, words, &mut streams) {
+        Err(error) => conclude(&mut streams, Err(error)),
+        Ok(Entered::Served(code)) => conclude(&mut streams, Ok(code)),
+        Ok(Entered::Holding(held)) => hold(args.command, *held, streams),
+    }
+}
+
+/// How a command got to the store.
+enum Entered {
+    /// Another process carried it out.
+    Served(u8),
+    /// The store is ours.
+    Holding(Box<Held>),
+}
+
+/// What the holder of the store has in hand.
+struct Held {
+    node: Node,
+    home: Home,
+    facts: Facts,
+    input: Option<String>,
+}
+
+/// Gets the command carried out by whoever holds the store, or gets hold of the store.
+fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Entered, CliError> {
+    let facts = Facts::here()?;
+    let home = Home::locate(args.home.as_deref(), facts.folder())?;
+    let input = commands::input::read(&args.command, &home, streams)?;
+    let request = Request::new(words, input, facts);
+    let begun = Instant::now();
+    loop {
+        match control::ask(&home.socket(), &request, streams)? {
+            Asked::Done(code) => return Ok(Entered::Served(code)),
+            Asked::Cut { printed } if printed || !is_repeatable(&args.command) => {
+                return Err(CliError::new(
+                    Kind::Store,
+                    "the command that held the home ended before this one was done",
+                )
+                .hint("look with `thistle query` whether it was done, and run it again if not"));
+            }
+            Asked::Cut { .. } | Asked::Nobody => match home.open(request.facts.now())? {
+                Opened::Node(node) => {
+                    let Request { input, facts, .. } = request;
+                    return Ok(Entered::Holding(Box::new(Held { node: *node, home, facts, input })));
+                }
+                Opened::Taken => {}
+            },
+            Asked::NotNow => {}
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(home.busy());
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Whether doing it twice is the same as doing it once.
+const fn is_repeatable(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Write(_) | Command::Retract(_) | Command::Profile(_) | Command::Confirm
+    )
+}
+
+/// Carries the command out on the store that this process holds, and serves others meanwhile.
+fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
+    let Held { node, home, facts, input } = held;
+    let (host, thread) = match Host::start(node, home.path()) {
+        Ok(started) => started,
+        Err(error) => return conclude(&mut streams, Err(error)),
+    };
+    let serve: Arc<Serve> = {
+        let host = host.clone();
+        Arc::new(move |request, streams, caller| serve(&host, request, streams, caller))
+    };
+    let server = Server::start(home.socket(), serve);
+    let (watched, mut err) = (facts.watched, streams.err.clone());
+    let code = perform(command, Context { streams, input, facts, host, caller: None });
+    if let Some(server) = server {
+        server.finish(|| {
+            if watched {
+                drop(writeln!(err, "waiting for another command that uses this home"));
+            }
+        });
+    }
+    match thread.join() {
+        Ok(()) => code,
+        Err(error) => error.code(),
+    }
+}
+
+/// Carries out what another process asks for.
+fn serve(host: &Host, request: Request, mut streams: Streams, caller: UnixStream) -> u8 {
+    let Request { words, input, facts, .. } = request;
+    match Args::try_parse_from(&words) {
+        Ok(args) => {
+            streams.json = args.json;
+            let caller = Some(caller);
+            perform(args.command, Context { streams, input, facts, host: host.clone(), caller })
+        }
+        Err(error) => {
+            streams.note(&error.to_string());
+            Kind::Usage.code()
+        }
+    }
+}
+
+/// Carries out a command on a node.
+fn perform(command: Command, mut context: Context) -> u8 {
+    let ctx = &mut context;
+    let done = match command {
+        Command::Write(args) => write::write(ctx, &args),
+        Command::Retract(args) => write::retract(ctx, &args),
+        Command::Profile(args) => write::profile(ctx, &args),
+        Command::Import(args) => import::run(ctx, &args),
+        Command::Read(args) => read::read(ctx, &args),
+        Command::Query(args) => read::query(ctx, &args),
+        Command::Follow(args) => people::follow(ctx, &args.feed),
+        Command::Unfollow(args) => people::unfollow(ctx, &args.feed),
+        Command::Block(args) => people::block(ctx, &args.feed),
+        Command::Unblock(args) => people::unblock(ctx, &args.feed),
+        Command::Name(args) => people::name(ctx, &args),
+        Command::Feeds => people::feeds(ctx),
+        Command::Bundle(Bundle::Create(args)) => bundle::create(ctx, &args),
+        Command::Bundle(Bundle::Read(args)) => bundle::read(ctx, &args),
+        Command::Export(args) => export::run(ctx, &args.feed),
+        Command::Status => status::status(ctx),
+        Command::Doctor => status::doctor(ctx),
+        Command::Quota(args) => status::quota(ctx, &args),
+        Command::Confirm => write::confirm(ctx),
+        Command::Bundle(Bundle::Show(_))
+        | Command::Init(_)
+        | Command::Village(_)
+        | Command::Debug(_)
+        | Command::Completions(_)
+        | Command::Man => unreachable!("`homeless` carries these out"),
+    };
+    conclude(&mut context.streams, done)
+}

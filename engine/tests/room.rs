@@ -1,0 +1,104 @@
+//! Goal: quotas hold, by class, by carrier and by feed, and nobody's flood touches what is the
+//! user's. Method: small quotas, many made-up feeds.
+
+mod common;
+
+use common::Device;
+use thistle_engine::Event;
+use thistle_engine::policy::CarryClass;
+
+fn used(device: &Device, class: CarryClass) -> u64 {
+    let status = device.reader().status().unwrap();
+    status.usage.iter().find(|usage| usage.0 == class).unwrap().1
+}
+
+/// A bundle of many feeds of strangers, each with a few entries.
+fn flood(from: u8, feeds: u8) -> Vec<u8> {
+    let mut carrier = Device::new(from);
+    for number in 0..feeds {
+        let mut stranger = Device::new(from.wrapping_add(1).wrapping_add(number));
+        stranger.write_many((0..20).map(|n| format!("flood {n} {}", "x".repeat(200))));
+        carrier.read(&stranger.bundle_all());
+    }
+    carrier.bundle_all()
+}
+
+#[test]
+fn the_strangers_quota_holds_and_what_was_left_out_is_told() {
+    let mut b = Device::new(1);
+    let mut friend = Device::new(2);
+    friend.write_many((0..50).map(|n| format!("friend {n}")));
+    b.node.follow(b.now, &friend.feed()).unwrap();
+    b.read(&friend.bundle_all());
+    b.node.set_quota(b.now, CarryClass::Stranger, 40_000).unwrap();
+    let followed = used(&b, CarryClass::Followed);
+    let bundle = flood(100, 20);
+    b.read(&bundle);
+    assert!(used(&b, CarryClass::Stranger) <= 40_000);
+    assert!(used(&b, CarryClass::Stranger) > 20_000, "the quota is used");
+    assert_eq!(used(&b, CarryClass::Followed), followed, "a stranger pushes nobody else out");
+    b.check();
+    let held = used(&b, CarryClass::Stranger);
+    let status = b.reader().status().unwrap();
+    assert!(status.counts.evicted_entries > 0);
+    b.read(&bundle);
+    assert_eq!(used(&b, CarryClass::Stranger), held, "the same again changes nothing");
+    b.check();
+    b.node.set_quota(b.now, CarryClass::Stranger, 10_000_000).unwrap();
+    b.read(&bundle);
+    assert!(used(&b, CarryClass::Stranger) > 80_000, "with more room it comes back");
+    b.check();
+}
+
+#[test]
+fn one_carrier_cannot_push_out_what_another_brought() {
+    let mut b = Device::new(1);
+    let (mut one, mut two) = (Device::new(2), Device::new(3));
+    let mut modest = Device::new(4);
+    modest.write_many((0..20).map(|n| format!("modest {n} {}", "x".repeat(200))));
+    one.read(&modest.bundle_all());
+    for carrier in [&one, &two] {
+        b.node.follow(b.now, &carrier.feed()).unwrap();
+        b.read(&carrier.bundle_all());
+    }
+    b.node.set_quota(b.now, CarryClass::Stranger, 40_000).unwrap();
+    b.read(&one.bundle_all());
+    let before = b.texts(&modest.feed());
+    assert_eq!(before.len(), 20);
+    two.read(&flood(100, 20));
+    b.read(&two.bundle_all());
+    assert_eq!(b.texts(&modest.feed()), before);
+    assert!(used(&b, CarryClass::Stranger) <= 40_000);
+    b.check();
+}
+
+#[test]
+fn a_blocked_feed_goes_and_does_not_come_back() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.write("unwanted");
+    let bundle = a.bundle_all();
+    b.read(&bundle);
+    b.node.block(b.now, &a.feed()).unwrap();
+    assert_eq!(b.texts(&a.feed()), Vec::<String>::new());
+    let report = b.read(&bundle);
+    assert_eq!((report.entries_new, report.left_out), (0, 3));
+    assert!(b.events.iter().any(|event| matches!(event, Event::LeftOut { .. })));
+    b.check();
+    b.node.unblock(b.now, &a.feed()).unwrap();
+    b.read(&bundle);
+    assert_eq!(b.texts(&a.feed()), ["unwanted"]);
+    b.check();
+}
+
+#[test]
+fn a_feed_of_a_stranger_gives_up_its_oldest_and_keeps_its_newest() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    for round in 0..6 {
+        a.write_many((0..500).map(|n| format!("{round} {n} {}", "x".repeat(2_000))));
+    }
+    let bundle = a.bundle_all();
+    b.read(&bundle);
+    assert!(used(&b, CarryClass::Stranger) <= thistle_engine::limits::STRANGER_FEED_BYTES);
+    assert_eq!(b.texts(&a.feed()).last(), a.texts(&a.feed()).last());
+    b.check();
+}
