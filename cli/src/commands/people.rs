@@ -1,0 +1,140 @@
+//! `follow`, `block`, `name` and `feeds`: what feeds are to the user. None of it is published.
+
+use thistle_engine::{FeedId, ids};
+
+use crate::args;
+use crate::context::Context;
+use crate::names::People;
+use crate::outcome::{CliError, Kind};
+use crate::show;
+use crate::text;
+use crate::view::Fields;
+
+/// `follow`.
+pub(crate) fn follow(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
+    let (feed, label) = other(ctx, typed, "follow")?;
+    let done = ctx.act(move |node, now| node.follow(now, &feed))?;
+    bounded(done)?;
+    said(ctx, &feed, "followed", true, &format!("You follow {label} now."))
+}
+
+/// `unfollow`.
+pub(crate) fn unfollow(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
+    let (feed, label) = other(ctx, typed, "unfollow")?;
+    ctx.act(move |node, now| node.unfollow(now, &feed))?;
+    said(ctx, &feed, "followed", false, &format!("You do not follow {label}."))
+}
+
+/// `block`.
+pub(crate) fn block(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
+    let (feed, label) = other(ctx, typed, "block")?;
+    let done = ctx.act(move |node, now| node.block(now, &feed))?;
+    bounded(done)?;
+    said(ctx, &feed, "blocked", true, &format!("{label} is blocked; what was here of it is gone."))
+}
+
+/// `unblock`.
+pub(crate) fn unblock(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
+    let (feed, label) = other(ctx, typed, "unblock")?;
+    ctx.act(move |node, now| node.unblock(now, &feed))?;
+    said(ctx, &feed, "blocked", false, &format!("{label} is not blocked."))
+}
+
+/// `name`.
+pub(crate) fn name(ctx: &mut Context, args: &args::Name) -> Result<u8, CliError> {
+    let (feed, label) = find(ctx, &args.feed)?;
+    let name = args.name.as_deref().filter(|name| !name.is_empty());
+    let name = match name.map(text::name).transpose() {
+        Ok(name) => name,
+        Err(fault) => {
+            return Err(CliError::new(Kind::Input, "this cannot be a name").because(&fault));
+        }
+    };
+    let like = match &name {
+        Some(name) => look_alikes(ctx, &feed, name)?,
+        None => Vec::new(),
+    };
+    let given = name.clone();
+    ctx.act(move |node, now| node.set_petname(now, &feed, given.as_deref()))?;
+    for other in like {
+        ctx.streams.note(&format!("warning: the name is like that of {other}"));
+    }
+    if ctx.json() {
+        let fields = Fields::default().with("feed", ids::feed_text(&feed)).with("petname", name);
+        ctx.streams.object(&fields)?;
+    } else if let Some(name) = name {
+        ctx.streams.line(&format!("You call {label} {} now.", text::safe(&name)))?;
+    } else {
+        ctx.streams.line(&format!("You have no name of your own for {label}."))?;
+    }
+    Ok(0)
+}
+
+/// Whose names can be taken for this one.
+fn look_alikes(ctx: &Context, feed: &FeedId, name: &str) -> Result<Vec<String>, CliError> {
+    let people = people(ctx)?;
+    let like = people.feeds().iter().filter(|info| info.feed != *feed).filter(|info| {
+        let names = info.petname.iter().chain(&info.name);
+        names.into_iter().any(|other| text::look_alike(other, name))
+    });
+    let short = |feed: &FeedId| ids::short(&ids::feed_text(feed)).to_owned();
+    Ok(like.map(|info| format!("{} ({})", people.label(&info.feed), short(&info.feed))).collect())
+}
+
+/// `feeds`.
+pub(crate) fn feeds(ctx: &mut Context) -> Result<u8, CliError> {
+    let people = people(ctx)?;
+    if ctx.json() {
+        for info in people.feeds() {
+            ctx.streams.object(&show::feed_fields(info, &people))?;
+        }
+    } else {
+        show::feeds(&people, &ctx.facts, &mut ctx.streams)?;
+    }
+    Ok(0)
+}
+
+fn people(ctx: &Context) -> Result<People, CliError> {
+    People::of(&ctx.reader()?).map_err(|error| ctx.host.fault(&error))
+}
+
+/// Finds a feed and what to call it.
+fn find(ctx: &Context, typed: &str) -> Result<(FeedId, String), CliError> {
+    let people = people(ctx)?;
+    let feed = people.feed(typed)?;
+    Ok((feed, people.label(&feed)))
+}
+
+/// Finds a feed that is not the user's own.
+fn other(ctx: &Context, typed: &str, verb: &str) -> Result<(FeedId, String), CliError> {
+    let people = people(ctx)?;
+    let feed = people.feed(typed)?;
+    if people.feeds().iter().any(|info| info.feed == feed && info.own) {
+        return Err(CliError::new(Kind::Input, format!("you cannot {verb} your own feed")));
+    }
+    Ok((feed, people.label(&feed)))
+}
+
+fn bounded(done: bool) -> Result<(), CliError> {
+    if done {
+        return Ok(());
+    }
+    Err(CliError::new(Kind::Input, "no more feeds can be followed or blocked: the limit is 4,096")
+        .hint("`thistle unfollow` or `thistle unblock` others first"))
+}
+
+fn said(
+    ctx: &mut Context,
+    feed: &FeedId,
+    field: &'static str,
+    value: bool,
+    line: &str,
+) -> Result<u8, CliError> {
+    if ctx.json() {
+        let fields = Fields::default().with("feed", ids::feed_text(feed)).with(field, value);
+        ctx.streams.object(&fields)?;
+    } else {
+        ctx.streams.line(line)?;
+    }
+    Ok(0)
+}

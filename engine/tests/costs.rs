@@ -1,0 +1,78 @@
+//! Goal: what was promised about bytes and disk syncs is counted, not hoped. Method: a disk that
+//! counts, and a bundle that is measured against the payloads in it.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use common::{CACHE, Device, account, post, start};
+use thistle_engine::content::Carry;
+use thistle_engine::key::Seed;
+use thistle_engine::{BundleRequest, InMemoryBackend, Node, StorageBackend};
+
+/// A disk in memory that counts its syncs.
+#[derive(Debug)]
+struct CountingDisk {
+    inner: InMemoryBackend,
+    syncs: Arc<AtomicU64>,
+}
+
+impl StorageBackend for CountingDisk {
+    fn len(&self) -> std::io::Result<u64> {
+        self.inner.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.inner.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.inner.set_len(len)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.inner.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.inner.write(offset, data)
+    }
+}
+
+#[test]
+fn an_own_entry_is_one_commit_and_one_sync() {
+    let syncs = Arc::new(AtomicU64::new(0));
+    let disk = CountingDisk { inner: InMemoryBackend::new(), syncs: Arc::clone(&syncs) };
+    let seed = Seed::new([7; 32]);
+    let mut node =
+        Node::create(disk, &account(1), Carry::Open, Some("A"), seed, CACHE, start()).unwrap();
+    for n in 0..100 {
+        let before = syncs.load(Ordering::SeqCst);
+        node.write(start(), &post(&format!("message {n}")), 0).unwrap();
+        assert_eq!(syncs.load(Ordering::SeqCst) - before, 1, "entry {n}");
+    }
+    let before = syncs.load(Ordering::SeqCst);
+    let many: Vec<_> = (0..100).map(|n| (post(&format!("message {n}")), 0)).collect();
+    node.write_many(start(), &many, None).unwrap();
+    assert_eq!(syncs.load(Ordering::SeqCst) - before, 1, "a batch too");
+}
+
+#[test]
+fn a_plain_bundle_costs_at_most_8_bytes_an_entry_beyond_content() {
+    let mut carrier = Device::new(0);
+    for number in 1..=100 {
+        let mut author = Device::new(number);
+        // With its fixed parts a post is exactly 300 bytes.
+        let frame = post("").encode().len() + 2;
+        author.write_many((0..998).map(|n| format!("{n:0>width$}", width = 300 - frame)));
+        carrier.read(&author.bundle_all());
+    }
+    let mut source = carrier.reader().bundle(&BundleRequest::default()).unwrap();
+    while source.poll().unwrap().is_some() {}
+    let gathered = source.gathered();
+    assert_eq!((gathered.entries, gathered.feeds), (100 * 1_000 + 2, 101));
+    let beyond = gathered.bytes - gathered.content_bytes;
+    assert!(
+        beyond <= 8 * gathered.entries,
+        "{beyond} bytes beyond content for {} entries",
+        gathered.entries
+    );
+}
