@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::net::RecvFlags;
 use serde::Serialize;
-use thistle_engine::{Event, Node, Now, Reader, StoreError, ids};
+use thistle_engine::time::Now;
+use thistle_engine::{Event, Node, Reader, StoreError, ids};
 
 use crate::facts::Facts;
 use crate::host::{Given, Host};

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use thistle_engine::Now;
+use thistle_engine::time::Now;
 
 use crate::outcome::{CliError, Kind};
 

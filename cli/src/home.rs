@@ -11,7 +11,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-use thistle_engine::{AccountKey, Carry, FileBackend, Node, Now, Seed, StoreError};
+use thistle_engine::account::AccountKey;
+use thistle_engine::content::Carry;
+use thistle_engine::key::Seed;
+use thistle_engine::time::Now;
+use thistle_engine::{FileBackend, Node, StoreError};
 
 use crate::outcome::{CliError, Kind};
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use thistle_engine::{Event, Input, Node, Now, Output, Reader, StoreError};
+use thistle_engine::time::Now;
+use thistle_engine::{Event, Input, Node, Output, Reader, StoreError};
 
 use crate::facts::Clocks;
 use crate::home;

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use thistle_engine::entry::EntryId;
 use thistle_engine::ids::{self, Id, IdFault, IdKind, IdQuery};
-use thistle_engine::{AccountId, EntryId, FeedId, FeedInfo, Held, Reader, StoreError};
+use thistle_engine::key::{AccountId, FeedId};
+use thistle_engine::{FeedInfo, Held, Reader, StoreError};
 
 use crate::outcome::{CliError, Kind};
 use crate::pick::{self, Candidate};

@@ -6,9 +6,9 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
-use thistle_engine::{
-    Carry, Content, FeedId, Held, Post, ReceiptState, RelationState, State, Verb, ids,
-};
+use thistle_engine::content::{Carry, Content, Post, ReceiptState, RelationState, Verb};
+use thistle_engine::key::FeedId;
+use thistle_engine::{Held, State, ids};
 
 /// Fields in the order in which they are printed.
 #[derive(Debug, Default)]

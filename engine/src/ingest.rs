@@ -161,7 +161,7 @@ pub(crate) fn segment(
     let number = match writer.number(&incoming.feed, 0)? {
         Some(number) if writer.is_held(number)? => number,
         _ => match found_feed(writer, source, incoming, relation)? {
-            Ok(number) => number,
+            Ok(number) => return begin(writer, source, number, incoming),
             Err(refusal) => return left(refusal),
         },
     };
@@ -187,6 +187,20 @@ pub(crate) const BLOCKED: u8 = 2;
 pub(crate) const FOLLOWED: u8 = 1;
 /// The feed that this device writes.
 pub(crate) const OWN: u8 = 1;
+
+/// Takes the first segment of a feed; if that is left out, nothing stays of the feed.
+fn begin(
+    writer: &mut Writer<'_>,
+    source: &Source,
+    number: u32,
+    incoming: &Incoming,
+) -> Result<Outcome, StoreError> {
+    let taken = take(writer, source, number, incoming, incoming.first_seq)?;
+    if writer.row(number)?.entries == 0 {
+        writer.drop_feed(number)?;
+    }
+    Ok(taken)
+}
 
 /// Begins to keep a feed that was not held, if it may be.
 fn found_feed(

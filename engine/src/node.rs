@@ -27,6 +27,8 @@ use reading::Reading;
 
 pub use reading::{Fault, Report};
 
+/// Bytes taken in after which a commit makes reopening quick, even if nothing is idle.
+const SETTLE_BYTES: u64 = 64 << 20;
 /// Entries that one idle step indexes at most.
 const INDEX_STEP: u64 = 4_000;
 /// Payloads whose end of life one idle step looks at.
@@ -184,6 +186,8 @@ pub struct Node {
     outputs: VecDeque<Output>,
     readings: BTreeMap<u64, Reading>,
     settled: bool,
+    /// Bytes taken in since the last commit that makes reopening quick.
+    unsettled: u64,
 }
 
 impl Node {
@@ -225,7 +229,7 @@ impl Node {
 
     fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
         let (outputs, readings) = (VecDeque::new(), BTreeMap::new());
-        Self { store, seed, me, key, outputs, readings, settled: true }
+        Self { store, seed, me, key, outputs, readings, settled: true, unsettled: 0 }
     }
 
     /// The device's own feed.
@@ -311,10 +315,15 @@ impl Node {
             more = left || expired == EXPIRE_STEP;
         }
         if !more && !self.settled {
-            self.store.settle()?;
-            self.settled = true;
+            self.settle()?;
         }
         self.tell(Event::Idle { more });
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.store.settle()?;
+        (self.settled, self.unsettled) = (true, 0);
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use thistle_engine::{Content, Context as HashContext, Hasher, Post};
+use thistle_engine::content::{Content, Post};
+use thistle_engine::key::{Context as HashContext, Hasher};
 
 use crate::args;
 use crate::commands::write::{self, channel, told_apart};

@@ -2,7 +2,8 @@
 //!
 //! The phrase is shown before the home counts: who saw no phrase has no home.
 
-use thistle_engine::{AccountKey, Phrase, PhraseFault, ids};
+use thistle_engine::account::{AccountKey, Phrase, PhraseFault};
+use thistle_engine::ids;
 
 use crate::args;
 use crate::commands::input;

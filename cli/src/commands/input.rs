@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process;
 
-use thistle_engine::PHRASE_WORDS;
+use thistle_engine::account::PHRASE_WORDS;
 use zeroize::Zeroizing;
 
 use crate::args::{self, Command};

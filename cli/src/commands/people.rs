@@ -1,6 +1,7 @@
 //! `follow`, `block`, `name` and `feeds`: what feeds are to the user. None of it is published.
 
-use thistle_engine::{FeedId, ids};
+use thistle_engine::ids;
+use thistle_engine::key::FeedId;
 
 use crate::args;
 use crate::context::Context;

@@ -2,10 +2,11 @@
 //!
 //! What they report is durable: the node answers after its commit.
 
-use thistle_engine::{
-    AccountKey, Content, Node, Now, Post, Prefix, Profile, Ranges, Reader, StoreError, WriteError,
-    Written, ids, parents_in_order,
-};
+use thistle_engine::account::AccountKey;
+use thistle_engine::content::{Content, Post, Prefix, Profile, Ranges, parents_in_order};
+use thistle_engine::entry::EntryId;
+use thistle_engine::time::Now;
+use thistle_engine::{Node, Reader, StoreError, WriteError, Written, ids};
 
 use crate::args;
 use crate::commands::init;
@@ -192,7 +193,7 @@ fn parents(
     answered: Option<&Place>,
 ) -> Result<Vec<Prefix>, StoreError> {
     let heads = channel.map_or_else(|| Ok(Vec::new()), |channel| reader.channel_heads(channel))?;
-    let heads = heads.iter().map(thistle_engine::EntryId::prefix).collect();
+    let heads = heads.iter().map(EntryId::prefix).collect();
     Ok(parents_in_order(answered.map(|place| place.id.prefix()), heads))
 }
 

@@ -6,10 +6,10 @@ use crate::fork::{ForkFault, ForkProof, VerifiedFork};
 use crate::ingest::{self, Incoming, Outcome, Source};
 use crate::key::FeedId;
 use crate::limits::STAGED_BYTES;
-use crate::node::{Ending, Event, Node, retire_if_due};
+use crate::node::{Ending, Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::{Carrier, CarryClass};
 use crate::segment::{Reject, UnverifiedSegment};
-use crate::store::{PeerRow, StoreError, Writer};
+use crate::store::{StoreError, Writer};
 use crate::time::Now;
 
 /// Why a piece of a bundle was refused.
@@ -218,7 +218,7 @@ impl Node {
         let statement = reading.statement();
         let staged = std::mem::take(&mut reading.staged);
         let faults = std::mem::take(&mut reading.faults);
-        reading.weight = 0;
+        self.unsettled = self.unsettled.saturating_add(std::mem::take(&mut reading.weight));
         let mut outcomes = Vec::new();
         if !staged.is_empty() || !faults.is_empty() || statement.is_some() {
             self.settled = false;
@@ -245,6 +245,9 @@ impl Node {
                 retire_if_due(writer, me, key, seed)?;
                 Ok::<_, StoreError>(outcomes)
             })?;
+        }
+        if self.unsettled >= SETTLE_BYTES {
+            self.settle()?;
         }
         for (offset, fault) in faults {
             reading.report.refused += 1;

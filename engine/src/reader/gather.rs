@@ -72,44 +72,77 @@ type Plan = BTreeMap<u32, Vec<(u64, u64)>>;
 
 impl Reader {
     /// Begins a plain bundle.
+    ///
+    /// With a size limit the heads and wants of everything go in only while they take at most a
+    /// quarter of it; else the bundle tells of the feeds in it alone, and says so.
     pub fn bundle(self, request: &BundleRequest) -> Result<BundleSource, StoreError> {
         let key = self.device_key()?;
         let rows = self.carried(&request.feeds)?;
-        let heads = self.heads(&rows)?;
-        let opening = self.opening(request, &key)?;
-        let wants = self.wants(&rows)?;
-        let (writer, head) = FileWriter::new(opening, heads, &wants, &key);
-        let mut plan = Plan::new();
-        let mut jobs = VecDeque::new();
-        for (number, row) in &rows {
-            if row.fork_seq.is_some() && row.branch == 0 {
-                jobs.push_back(Job::Fork(*number));
-            }
-            for run in self.lacking(row, request.for_peer.as_ref())? {
-                plan.entry(*number).or_default().push(run);
-            }
-        }
-        let extra = self.late_payloads(request.for_peer.as_ref(), &rows, &plan)?;
+        let mut heads = heads(&rows);
+        let mut wants = self.wants(&rows)?;
+        let mut opening = self.opening(request, &key)?;
+        let mut plan = self.plan(request, &rows)?;
+        let mut jobs = Self::forks(&rows);
         let mut gathered = Gathered::default();
+        let (_, front) = FileWriter::new(opening, heads.clone(), &wants, &key);
         if let Some(limit) = request.max_bytes {
-            let spent = head.len() as u64 + self.cost_of_forks(&jobs)? + 16;
-            plan = self.newest_first(plan, limit.saturating_sub(spent), &mut gathered)?;
+            let mut room = Room { left: limit.saturating_sub(END_BYTES), head: 0 };
+            let (whole, spare) = (front.len() as u64 <= limit / 4, FileWriter::new(opening, Vec::new(), &[], &key).1);
+            if whole {
+                room.left = room.left.saturating_sub(front.len() as u64);
+            } else {
+                room.left = room.left.saturating_sub(spare.len() as u64);
+                room.head = HEAD_BYTES;
+                opening.whole = false;
+                wants.clear();
+            }
+            room.left = room.left.saturating_sub(self.cost_of_forks(&jobs)?);
+            plan = self.newest_first(plan, room, &mut gathered)?;
+            if !whole {
+                let kept: Vec<FeedId> = rows
+                    .iter()
+                    .filter(|(number, _)| plan.contains_key(number))
+                    .map(|(_, row)| row.id)
+                    .collect();
+                heads.retain(|head| kept.contains(&head.feed));
+            }
         }
+        let extra = match request.max_bytes {
+            None => self.late_payloads(request.for_peer.as_ref(), &rows, &plan)?,
+            Some(_) => Vec::new(),
+        };
         for (number, runs) in plan {
             jobs.extend(runs.into_iter().map(|(first, last)| Job::Entries(number, first, last)));
         }
-        if request.max_bytes.is_none() {
-            jobs.extend(extra.into_iter().map(|(number, seq)| Job::Payload(number, seq)));
-        }
+        jobs.extend(extra.into_iter().map(|(number, seq)| Job::Payload(number, seq)));
+        let (writer, front) = FileWriter::new(opening, heads, &wants, &key);
         Ok(BundleSource {
             reader: self,
-            head: Some(head),
+            head: Some(front),
             writer: Some(writer),
             jobs,
             ready: VecDeque::new(),
             gathered,
             last_feed: None,
         })
+    }
+
+    /// What the reader is not known to hold, by feed.
+    fn plan(&self, request: &BundleRequest, rows: &[(u32, FeedRow)]) -> Result<Plan, StoreError> {
+        let mut plan = Plan::new();
+        for (number, row) in rows {
+            let lacking = self.lacking(row, request.for_peer.as_ref())?;
+            if !lacking.is_empty() {
+                plan.insert(*number, lacking);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The fork proofs that go in: of every forked feed.
+    fn forks(rows: &[(u32, FeedRow)]) -> VecDeque<Job> {
+        let forked = rows.iter().filter(|(_, row)| row.fork_seq.is_some() && row.branch == 0);
+        forked.map(|(number, _)| Job::Fork(*number)).collect()
     }
 
     pub(super) fn device_key(&self) -> Result<SecretKey, StoreError> {
@@ -128,16 +161,6 @@ impl Reader {
         });
         rows.sort_by_key(|(_, row)| (row.id, row.branch));
         Ok(rows)
-    }
-
-    fn heads(&self, rows: &[(u32, FeedRow)]) -> Result<Vec<Head>, StoreError> {
-        let head = |(_, row): &(u32, FeedRow)| Head {
-            feed: row.id,
-            floor: row.floor,
-            head: row.head(),
-            forked: row.fork_seq,
-        };
-        Ok(rows.iter().filter(|(_, row)| row.branch == 0 && row.head() > 0).map(head).collect())
     }
 
     fn opening(&self, request: &BundleRequest, key: &SecretKey) -> Result<Opening, StoreError> {
@@ -267,7 +290,7 @@ impl Reader {
     fn newest_first(
         &self,
         plan: Plan,
-        mut room: u64,
+        mut room: Room,
         gathered: &mut Gathered,
     ) -> Result<Plan, StoreError> {
         let total: u64 = plan.values().flatten().map(|run| run.1 - run.0 + 1).sum();
@@ -292,11 +315,14 @@ impl Reader {
                 if needs_first {
                     cost += self.cost_of(arrival.feed, first)?;
                 }
-                if cost > room {
+                if !chosen.contains_key(&arrival.feed) {
+                    cost += room.head;
+                }
+                if cost > room.left {
                     full = true;
                     return Ok(false);
                 }
-                room -= cost;
+                room.left -= cost;
                 let into = chosen.entry(arrival.feed).or_default();
                 if needs_first {
                     into.push(first);
@@ -487,6 +513,30 @@ impl BundleSource {
         }
         Ok(())
     }
+}
+
+/// What a size limit leaves.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    left: u64,
+    /// What the first entries of a feed cost beyond themselves.
+    head: u64,
+}
+
+/// Most bytes of the last frame.
+const END_BYTES: u64 = 16;
+/// Most bytes that a feed takes among the heads.
+const HEAD_BYTES: u64 = 1 + 34 + 9 + 9 + 9 + 4;
+
+/// The heads of all feeds that are announced.
+fn heads(rows: &[(u32, FeedRow)]) -> Vec<Head> {
+    let head = |(_, row): &(u32, FeedRow)| Head {
+        feed: row.id,
+        floor: row.floor,
+        head: row.head(),
+        forked: row.fork_seq,
+    };
+    rows.iter().filter(|(_, row)| row.branch == 0 && row.head() > 0).map(head).collect()
 }
 
 /// Sorts runs and joins those that touch.

@@ -10,7 +10,7 @@ use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
 use crate::store::tables::{
     ARRIVALS, Arrival, ArrivalKind, EXPIRIES, FORKS, HOLES, LOG, RETRACTIONS,
 };
-use crate::store::writer::{ENTRY_COST, FEED_COST, OpenTail, Writer};
+use crate::store::writer::{ENTRY_COST, FEED_COST, OpenTail, Writer, branch_key};
 use crate::store::{StoreError, index};
 
 /// An entry about to be kept.
@@ -415,7 +415,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Stops keeping a feed or branch; its number stays reserved.
+    /// Stops keeping a feed or branch. Its number is not used again.
     pub(crate) fn drop_feed(&mut self, feed: u32) -> Result<(), StoreError> {
         self.drop_entries(feed, 1, u64::MAX)?;
         self.count_bytes(feed, FEED_COST, false)?;
@@ -423,6 +423,7 @@ impl Writer<'_> {
         self.held_order(&row, feed, false)?;
         self.rows.remove(&feed);
         self.feeds.remove(feed)?;
+        self.feed_ids.remove(&branch_key(&row.id, row.branch))?;
         self.txn.open_table(FORKS)?.remove(feed)?;
         let mut retractions = self.txn.open_table(RETRACTIONS)?;
         retractions.retain_in((feed, 0)..=(feed, u64::MAX), |_, _| false)?;

@@ -12,7 +12,7 @@ use crate::store::tables::{
     PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PeerRow, PROGRESS, RECORDS, RELATIONS, SECRETS, VIAS,
 };
 use crate::store::view::Done;
-use crate::store::writer::{Heads, decode_quotas};
+use crate::store::writer::{Heads, branch_key, decode_quotas};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
 
@@ -105,12 +105,8 @@ impl Snapshot {
 
     /// The number of a feed or branch that is held.
     pub(crate) fn number(&self, id: &FeedId, branch: u8) -> Result<Option<u32>, StoreError> {
-        let mut key = [branch; 33];
-        for (to, from) in key.iter_mut().zip(id.as_bytes()) {
-            *to = *from;
-        }
         let ids = self.txn.open_table(FEED_IDS)?;
-        let Some(number) = ids.get(&key)?.map(|row| row.value()) else { return Ok(None) };
+        let Some(number) = ids.get(&branch_key(id, branch))?.map(|row| row.value()) else { return Ok(None) };
         Ok(self.txn.open_table(FEEDS)?.get(number)?.map(|_| number))
     }
 

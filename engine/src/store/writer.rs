@@ -223,11 +223,7 @@ impl<'t> Writer<'t> {
 
     /// The number of a feed or branch, if it was ever held.
     pub(crate) fn number(&self, id: &FeedId, branch: u8) -> Result<Option<u32>, StoreError> {
-        let mut key = [branch; 33];
-        for (to, from) in key.iter_mut().zip(id.as_bytes()) {
-            *to = *from;
-        }
-        Ok(self.feed_ids.get(&key)?.map(|row| row.value()))
+        Ok(self.feed_ids.get(&branch_key(id, branch))?.map(|row| row.value()))
     }
 
     /// The row of a feed number.
@@ -257,10 +253,7 @@ impl<'t> Writer<'t> {
     pub(crate) fn add_feed(&mut self, row: FeedRow) -> Result<u32, StoreError> {
         // So that no two feeds share a position of first arrival.
         self.flush_arrival()?;
-        let mut key = [row.branch; 33];
-        for (to, from) in key.iter_mut().zip(row.id.as_bytes()) {
-            *to = *from;
-        }
+        let key = branch_key(&row.id, row.branch);
         let number = match self.number(&row.id, row.branch)? {
             Some(number) => number,
             None => {
@@ -439,6 +432,15 @@ impl<'t> Writer<'t> {
         ids.insert(words, number)?;
         Ok(number)
     }
+}
+
+/// A feed id and a branch as one key.
+pub(crate) fn branch_key(id: &FeedId, branch: u8) -> [u8; 33] {
+    let mut key = [branch; 33];
+    for (to, from) in key.iter_mut().zip(id.as_bytes()) {
+        *to = *from;
+    }
+    key
 }
 
 /// Reads the row of the quotas.

@@ -1,0 +1,114 @@
+//! `status`, `doctor` and `quota`: how the home is.
+
+use thistle_engine::policy::CarryClass;
+use thistle_engine::{Finding, ids};
+
+use crate::args;
+use crate::context::Context;
+use crate::outcome::{CliError, Kind};
+use crate::progress::Progress;
+use crate::show;
+use crate::view::Fields;
+use crate::when;
+
+/// `status`.
+pub(crate) fn status(ctx: &mut Context) -> Result<u8, CliError> {
+    let reader = ctx.tidy_reader()?;
+    let fault = |error| ctx.host.fault(&error);
+    let (me, status) = (reader.me().map_err(fault)?, reader.status().map_err(fault)?);
+    let left_out = reader.left_out().map_err(fault)?;
+    if ctx.json() {
+        ctx.streams.object(&show::status_fields(&me, &status, &left_out))?;
+    } else {
+        show::status(&me, &status, &left_out, &ctx.host.home(), &mut ctx.streams)?;
+    }
+    Ok(0)
+}
+
+/// `doctor`.
+pub(crate) fn doctor(ctx: &mut Context) -> Result<u8, CliError> {
+    let reader = ctx.tidy_reader()?;
+    let mut found: Vec<Finding> = Vec::new();
+    let progress = Progress::growing(ctx, "checking");
+    let checked = reader.check(&mut |finding| found.push(finding));
+    drop(progress);
+    let checked = checked.map_err(|error| ctx.host.fault(&error))?;
+    for finding in &found {
+        let feed = finding.feed.map(|feed| ids::feed_text(&feed));
+        if ctx.json() {
+            let fields = Fields::default()
+                .with("finding", finding.what)
+                .with("feed", feed)
+                .with("at", finding.at);
+            ctx.streams.object(&fields)?;
+        } else {
+            let feed = feed.map(|feed| format!("{feed}: ")).unwrap_or_default();
+            ctx.streams.line(&format!("{feed}{finding}"))?;
+        }
+    }
+    if ctx.json() {
+        let fields = Fields::default()
+            .with("sound", found.is_empty())
+            .with("findings", found.len())
+            .with("feeds", checked.feeds)
+            .with("entries", checked.entries)
+            .with("signatures", checked.signatures)
+            .with("bytes", checked.bytes)
+            .with("arrivals", checked.arrivals);
+        ctx.streams.object(&fields)?;
+    } else {
+        ctx.streams.line(&format!(
+            "Checked {} entries of {} feeds, {} signatures, {} of payloads",
+            when::count(checked.entries),
+            when::count(checked.feeds),
+            when::count(checked.signatures),
+            when::bytes(checked.bytes)
+        ))?;
+    }
+    if found.is_empty() {
+        if !ctx.json() {
+            ctx.streams.line("All is sound.")?;
+        }
+        return Ok(0);
+    }
+    let words = if found.len() == 1 { "1 thing is" } else { &format!("{} things are", found.len()) };
+    Err(CliError::new(Kind::Store, format!("{words} not as they should be"))
+        .hint("keep a copy of the home before anything else")
+        .hint("what others hold can be read again, into a new home, from their bundles"))
+}
+
+/// `quota`.
+pub(crate) fn quota(ctx: &mut Context, args: &args::Quota) -> Result<u8, CliError> {
+    if let (Some(class), Some(size)) = (args.class, &args.size) {
+        let (class, bytes) = (carry_class(class), when::size(size)?);
+        ctx.act(move |node, now| node.set_quota(now, class, bytes))?;
+    }
+    let status = ctx.reader()?.status().map_err(|error| ctx.host.fault(&error))?;
+    for (class, bytes, quota) in status.usage {
+        // What nothing can be in yet would only raise questions.
+        if matches!(class, CarryClass::Contact | CarryClass::Group) {
+            continue;
+        }
+        if ctx.json() {
+            let fields = Fields::default()
+                .with("class", class.name())
+                .with("bytes", bytes)
+                .with("quota", quota);
+            ctx.streams.object(&fields)?;
+        } else {
+            let quota = quota.map_or_else(|| "no quota".to_owned(), |quota| {
+                format!("of {}", when::bytes(quota))
+            });
+            let line = format!("{:<10} {:>12} {quota}", class.name(), when::bytes(bytes));
+            ctx.streams.line(&line)?;
+        }
+    }
+    Ok(0)
+}
+
+const fn carry_class(class: args::Class) -> CarryClass {
+    match class {
+        args::Class::Followed => CarryClass::Followed,
+        args::Class::Stranger => CarryClass::Stranger,
+    }
+}
