@@ -103,8 +103,6 @@ pub(crate) enum Command {
     /// Needed after the feed had to go on in a new one, because a copy of this home was in use or
     /// an old backup was put back. The 24 words are read from standard input.
     Confirm,
-    /// Watch a small village of nodes pass a stick around, in a folder of its own.
-    Village(Village),
     /// Take bytes of the formats apart, or put them together.
     #[command(subcommand)]
     Debug(Debug),
@@ -337,14 +335,6 @@ pub(crate) enum Class {
     Followed,
     /// Feeds that you carry for others.
     Stranger,
-}
-
-/// Arguments of `village`.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Village {
-    /// The folder for the village; without it, one that is removed afterwards.
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) folder: Option<PathBuf>,
 }
 
 /// What to do with bytes.

@@ -15,7 +15,7 @@ use thistle_engine::account::AccountKey;
 use thistle_engine::content::Carry;
 use thistle_engine::key::Seed;
 use thistle_engine::time::Now;
-use thistle_engine::{FileBackend, Node, StoreError};
+use thistle_engine::{FileBackend, Node, StoreError, Setup};
 
 use crate::outcome::{CliError, Kind};
 
@@ -131,15 +131,8 @@ impl Home {
             .map_err(refused)?;
         let fault = |error| self.store_fault(&error);
         let disk = FileBackend::new(file).map_err(|error| fault(StoreError::from(error)))?;
-        let node = Node::create(
-            disk,
-            account,
-            Carry::Open,
-            Some(name),
-            fresh_seed()?,
-            CACHE_BYTES,
-            now,
-        );
+        let setup = Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE_BYTES };
+        let node = Node::create(disk, account, setup, fresh_seed()?, now);
         Ok(Unsettled { node: node.map_err(fault)?, home: self.clone(), passing })
     }
 

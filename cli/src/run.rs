@@ -63,10 +63,10 @@ fn homeless(args: &Args, streams: &mut Streams) -> Option<Result<u8, CliError>> 
             Facts::here().and_then(|facts| bundle::show(show, &facts, streams))
         }
         Command::Debug(Debug::Decode(kind)) => {
-            debug::run(true, &kind.kind, &mut io::stdin().lock(), &mut streams.out)
+            debug::run(true, &kind.kind, &mut io::stdin().lock(), &mut streams.out).map(|()| 0)
         }
         Command::Debug(Debug::Encode(kind)) => {
-            debug::run(false, &kind.kind, &mut io::stdin().lock(), &mut streams.out)
+            debug::run(false, &kind.kind, &mut io::stdin().lock(), &mut streams.out).map(|()| 0)
         }
         Command::Completions(completions) => meta::completions(completions, streams),
         Command::Man => meta::man(streams),
@@ -229,7 +229,6 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Confirm => write::confirm(ctx),
         Command::Bundle(Bundle::Show(_))
         | Command::Init(_)
-        | Command::Village(_)
         | Command::Debug(_)
         | Command::Completions(_)
         | Command::Man => unreachable!("`homeless` carries these out"),

@@ -373,8 +373,7 @@ mod tests {
     fn a_claim_is_not_an_allocation() {
         let four_gib = [0x5b, 0, 0, 0, 1, 0, 0, 0, 0];
         let found = Decoder::new(&four_gib).bytes("payload", 16_384);
-        let expected =
-            DecodeError::OverLimit { field: "payload", found: 1 << 32, limit: 16_384 };
+        let expected = DecodeError::OverLimit { field: "payload", found: 1 << 32, limit: 16_384 };
         assert_eq!(found, Err(expected));
     }
 

@@ -15,7 +15,7 @@ use crate::entry::EntryId;
 use crate::fork::VerifiedFork;
 use crate::key::{AccountId, FeedId, Signature};
 use crate::limits::{ISLANDS_PER_FEED, SEGMENT_ENTRIES};
-use crate::policy::{CarryClass, Carrier};
+use crate::policy::{Carrier, CarryClass};
 use crate::segment::{Entry, Reject, Segment};
 use crate::store::{
     ArrivalKind, FeedRow, Kept, NewEntry, OriginRow, State, StoreError, Stored, Writer,
@@ -297,9 +297,8 @@ pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
         .collect();
     let mut wanted = named;
     let by_account = |row: &FeedRow| {
-        row.origin.is_some_and(|origin| {
-            origin.retired.is_none() && accounts.contains(&origin.account)
-        })
+        row.origin
+            .is_some_and(|origin| origin.retired.is_none() && accounts.contains(&origin.account))
     };
     wanted.extend(rows.iter().filter(|(_, row)| by_account(row)).map(|(_, row)| row.id));
     // A successor goes with the feed that it goes on for; successors of successors too.
@@ -384,16 +383,17 @@ fn take(
     }
     // What was evicted below the floor does not come back while the feed is a stranger's.
     let below = |seq: u64| seq > 1 && seq < row.floor && row.class == CarryClass::Stranger;
-    let missing: Vec<u64> = (from..=incoming.last_seq())
-        .filter(|seq| !row.holds(*seq) && !below(*seq))
-        .collect();
+    let missing: Vec<u64> =
+        (from..=incoming.last_seq()).filter(|seq| !row.holds(*seq) && !below(*seq)).collect();
     let runs = consecutive(&missing);
     let count = missing.len() as u64;
     if row.runs.len().saturating_add(runs.len()) as u64 > ISLANDS_PER_FEED {
         return Ok(Outcome::Left(Refusal::TooManyGaps, count));
     }
     let bytes = missing.iter().filter_map(|seq| incoming.piece(*seq)).map(cost).sum();
-    if row.class != CarryClass::Own && !room::make(writer, row.class, row.carrier, Some(number), bytes)? {
+    if row.class != CarryClass::Own
+        && !room::make(writer, row.class, row.carrier, Some(number), bytes)?
+    {
         writer.heads.counts.left_out_entries += count;
         writer.leave_out(&row.id, incoming.last_seq())?;
         return Ok(Outcome::Left(Refusal::NoRoom, count));
@@ -504,8 +504,8 @@ fn retract(writer: &mut Writer<'_>, number: u32, first: u64, last: u64) -> Resul
         }
         for stored in writer.entries(slot, first, last)? {
             let payload = writer.payload_of(slot, &stored)?;
-            let structural = stored.kept.stub.ttl == 0
-                && payload.as_deref().is_some_and(is_structural);
+            let structural =
+                stored.kept.stub.ttl == 0 && payload.as_deref().is_some_and(is_structural);
             if structural || stored.kept.state == State::Retracted {
                 continue;
             }
@@ -540,7 +540,9 @@ fn refresh(
                     changed = true;
                 }
             }
-            (State::Expired, None) if !over && piece.follows => writer.revive(number, stored, piece.age)?,
+            (State::Expired, None) if !over && piece.follows => {
+                writer.revive(number, stored, piece.age)?
+            }
             _ => {}
         }
     }

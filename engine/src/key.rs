@@ -22,6 +22,15 @@ pub enum KeyFault {
 
 /// 32 bytes of a hash in a stated context.
 pub type Digest = [u8; 32];
+/// The first eight bytes of a digest, where the whole is not needed.
+pub fn short_of(digest: &Digest) -> [u8; 8] {
+    let mut short = [0; 8];
+    for (to, from) in short.iter_mut().zip(digest) {
+        *to = *from;
+    }
+    short
+}
+
 /// The bytes of a signature.
 pub type Signature = [u8; 64];
 

@@ -61,6 +61,17 @@ pub enum WriteError {
     NotHere,
 }
 
+/// How a new device begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Who may carry its feed; fixed for the feed's life.
+    pub carry: Carry,
+    /// How its person wants to be called; published in a profile.
+    pub name: Option<&'a str>,
+    /// Bytes of memory that the store may use to hold pages.
+    pub cache_bytes: usize,
+}
+
 /// The device's own feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Me {
@@ -192,16 +203,15 @@ pub struct Node {
 
 impl Node {
     /// Makes a store on an empty disk and begins a feed in it: its certificate and, if a name is
-    /// given, a profile.
+    /// given, a profile. `seed` is fresh secret bytes.
     pub fn create(
         disk: impl StorageBackend,
         account: &AccountKey,
-        carry: Carry,
-        name: Option<&str>,
+        setup: Setup<'_>,
         seed: Seed,
-        cache_bytes: usize,
         now: Now,
     ) -> Result<Self, StoreError> {
+        let Setup { carry, name, cache_bytes } = setup;
         let mut store = Store::create(disk, cache_bytes, now)?;
         let secret = seed.derive(Context::DeviceKey, b"first");
         let key = SecretKey::from_seed(&secret);
@@ -247,9 +257,8 @@ impl Node {
         let payload = encode(content, ttl)?;
         let (key, me) = (&self.key, self.me);
         self.settled = false;
-        let mut written = self
-            .store
-            .write(now, |writer| write_own(writer, me, key, vec![(payload, ttl)]))?;
+        let mut written =
+            self.store.write(now, |writer| write_own(writer, me, key, vec![(payload, ttl)]))?;
         written.pop().ok_or(WriteError::NotHere)
     }
 

@@ -129,8 +129,11 @@ impl Reader {
             true
         })?;
         let rows = self.snapshot.rows()?;
-        let branches: BTreeMap<FeedId, u64> =
-            rows.iter().filter(|row| row.1.branch > 0).map(|row| (row.1.id, row.1.entries)).collect();
+        let branches: BTreeMap<FeedId, u64> = rows
+            .iter()
+            .filter(|row| row.1.branch > 0)
+            .map(|row| (row.1.id, row.1.entries))
+            .collect();
         let mut all = Vec::new();
         let mut seen = BTreeSet::new();
         for (number, row) in rows.iter().filter(|row| row.1.branch == 0) {
@@ -220,7 +223,8 @@ impl Reader {
         };
         let below = fork.saturating_sub(1);
         self.snapshot.scan(main, 1, below, visit)?;
-        let id = |number| Ok::<_, StoreError>(self.snapshot.entry(number, fork)?.map(|held| held.id));
+        let id =
+            |number| Ok::<_, StoreError>(self.snapshot.entry(number, fork)?.map(|held| held.id));
         let (a, b) = (id(main)?, id(second)?);
         let main_first = match (a, b) {
             (Some(a), Some(b)) => a < b,
@@ -228,9 +232,8 @@ impl Reader {
         };
         let order = if main_first { [main, second] } else { [second, main] };
         for (branch, number) in (0..).zip(order) {
-            self.snapshot.scan(number, fork, u64::MAX, &mut |held| {
-                visit(Held { branch, ..held })
-            })?;
+            self.snapshot
+                .scan(number, fork, u64::MAX, &mut |held| visit(Held { branch, ..held }))?;
         }
         Ok(true)
     }
@@ -250,7 +253,8 @@ impl Reader {
 
     /// Feeds left out or evicted, and up to which entry.
     pub fn left_out(&self) -> Result<Vec<(FeedId, u64)>, StoreError> {
-        let row = |(feed, row): (FeedId, Vec<u8>)| (feed, row.try_into().map_or(0, u64::from_be_bytes));
+        let row =
+            |(feed, row): (FeedId, Vec<u8>)| (feed, row.try_into().map_or(0, u64::from_be_bytes));
         Ok(self.snapshot.ledger()?.into_iter().map(row).collect())
     }
 

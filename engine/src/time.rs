@@ -61,11 +61,8 @@ impl KnownClock {
             if wall <= BELIEVED_MS { wall } else { 0 }
         };
         self.known = Known(self.known.0.saturating_add(passed));
-        let tick = if now.boot_id == self.last.boot_id {
-            now.tick.max(self.last.tick)
-        } else {
-            now.tick
-        };
+        let tick =
+            if now.boot_id == self.last.boot_id { now.tick.max(self.last.tick) } else { now.tick };
         self.last = Now { tick, ..now };
         self.known
     }

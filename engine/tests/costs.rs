@@ -6,8 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{CACHE, Device, account, post, start};
-use thistle_engine::content::Carry;
+use common::{Device, account, post, setup, start};
 use thistle_engine::key::Seed;
 use thistle_engine::{BundleRequest, InMemoryBackend, Node, StorageBackend};
 
@@ -42,8 +41,7 @@ fn an_own_entry_is_one_commit_and_one_sync() {
     let syncs = Arc::new(AtomicU64::new(0));
     let disk = CountingDisk { inner: InMemoryBackend::new(), syncs: Arc::clone(&syncs) };
     let seed = Seed::new([7; 32]);
-    let mut node =
-        Node::create(disk, &account(1), Carry::Open, Some("A"), seed, CACHE, start()).unwrap();
+    let mut node = Node::create(disk, &account(1), setup("A"), seed, start()).unwrap();
     for n in 0..100 {
         let before = syncs.load(Ordering::SeqCst);
         node.write(start(), &post(&format!("message {n}")), 0).unwrap();

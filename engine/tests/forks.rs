@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{CACHE, Device, start};
+use common::{Device, Exported, setup, start};
 use thistle_engine::key::{FeedId, Seed};
 use thistle_engine::{Event, Node};
 
@@ -14,7 +14,7 @@ fn twins() -> (Device, Device) {
     (Device::new(1), Device::new(1))
 }
 
-fn view(device: &Device, feed: &FeedId) -> (Option<u64>, Vec<(u8, u64, [u8; 32], Option<Vec<u8>>)>) {
+fn view(device: &Device, feed: &FeedId) -> (Option<u64>, Vec<Exported>) {
     let feeds = device.reader().feeds().unwrap();
     let info = feeds.iter().find(|info| info.feed == *feed);
     (info.and_then(|info| info.forked), device.export(feed))
@@ -104,9 +104,8 @@ fn three_continuations_end_in_the_same_two_branches_everywhere() {
     }
     let bundles: Vec<_> = twins.iter().map(Device::bundle_all).collect();
     let mut expected = None;
-    for (n, order) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
-        .into_iter()
-        .enumerate()
+    for (n, order) in
+        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].into_iter().enumerate()
     {
         let mut device = Device::new(u8::try_from(n).unwrap() + 10);
         for at in order {
@@ -162,10 +161,8 @@ fn a_restored_account_is_a_new_feed_of_the_same_person() {
     let node = Node::create(
         thistle_engine::InMemoryBackend::new(),
         &common::account(1),
-        thistle_engine::content::Carry::Open,
-        Some("person 1"),
+        setup("person 1"),
         Seed::new([99; 32]),
-        CACHE,
         start(),
     );
     let mut again = Device { node: node.unwrap(), now: start(), events: Vec::new() };

@@ -6,7 +6,7 @@
 
 use crate::entry::EntryId;
 use crate::fork::{Chain, ForkProof, VerifiedFork};
-use crate::ingest::{Incoming, OWN, Outcome, Refusal, Source, new_entry, effects, refresh, take};
+use crate::ingest::{Incoming, OWN, Outcome, Refusal, Source, effects, new_entry, refresh, take};
 use crate::limits::FORK_CHAIN;
 use crate::store::{ArrivalKind, FeedRow, StoreError, Stored, Writer};
 
@@ -444,10 +444,5 @@ fn their_chain(incoming: &Incoming, from: u64) -> Chain {
         .filter_map(|seq| incoming.piece(seq))
         .map(|piece| piece.stub)
         .collect();
-    Chain {
-        first_seq: from,
-        prev: incoming.before(from),
-        stubs,
-        signature: incoming.signature,
-    }
+    Chain { first_seq: from, prev: incoming.before(from), stubs, signature: incoming.signature }
 }

@@ -98,12 +98,7 @@ fn ample(need: u64, limit: u64) -> u64 {
 }
 
 /// Makes a feed that has all it may have give up its oldest for `bytes` more.
-fn trim(
-    writer: &mut Writer<'_>,
-    number: u32,
-    limit: u64,
-    bytes: u64,
-) -> Result<bool, StoreError> {
+fn trim(writer: &mut Writer<'_>, number: u32, limit: u64, bytes: u64) -> Result<bool, StoreError> {
     let before = writer.row(number)?.bytes;
     let need = before.saturating_add(bytes).saturating_sub(limit);
     let ample = ample(need, limit);

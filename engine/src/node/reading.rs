@@ -367,4 +367,3 @@ fn acknowledge(writer: &mut Writer<'_>, reading: &Reading) -> Result<(), StoreEr
     row.read = Some((opening.position, opening.log_hash));
     writer.set_peer(&opening.maker, &row, &[], false)
 }
-

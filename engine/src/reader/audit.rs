@@ -10,9 +10,7 @@ use crate::fork::ForkProof;
 use crate::key::{Context, FeedId, Verifier};
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
-use crate::store::{
-    ArrivalKind, ENTRY_COST, FEED_COST, FeedRow, Held, State, StoreError, log_hash,
-};
+use crate::store::{ENTRY_COST, FEED_COST, FeedRow, Held, State, StoreError, log_hash};
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +86,11 @@ impl Reader {
             let (next, short) = log_hash(&hash, &arrival);
             hash = next;
             if position != expected || short != arrival.hash {
-                visit(Finding { feed: None, at: Some(position), what: "the arrival log is broken" });
+                visit(Finding {
+                    feed: None,
+                    at: Some(position),
+                    what: "the arrival log is broken",
+                });
             }
             expected = position.saturating_add(1);
             Ok(true)
@@ -136,7 +138,8 @@ impl Reader {
 
     fn has_good_proof(&self, number: u32) -> Result<bool, StoreError> {
         let proof = self.snapshot.fork(number)?;
-        Ok(proof.is_some_and(|proof| ForkProof::decode(&proof).is_ok_and(|fork| fork.verify().is_ok())))
+        Ok(proof
+            .is_some_and(|proof| ForkProof::decode(&proof).is_ok_and(|fork| fork.verify().is_ok())))
     }
 }
 

@@ -3,14 +3,14 @@
 //! First it is planned which runs of which feeds go in, from what the reader is known to hold; then
 //! the frames are made one after the other, so that memory stays bounded whatever is carried.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bundle::{
-    FileWriter, Head, Opening, Want, What, frame_len, fork_frame_len, payload_frame_len,
+    FileWriter, Head, Opening, Want, What, fork_frame_len, frame_len, payload_frame_len,
 };
 use crate::content::Carry;
 use crate::entry::{EntryId, is_checkpoint, window};
-use crate::key::{FeedId, SecretKey, Seed, Signature};
+use crate::key::{FeedId, SecretKey, Seed, Signature, short_of};
 use crate::limits::{INLINE_BYTES, WANTS};
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
@@ -87,7 +87,10 @@ impl Reader {
         let (_, front) = FileWriter::new(opening, heads.clone(), &wants, &key);
         if let Some(limit) = request.max_bytes {
             let mut room = Room { left: limit.saturating_sub(END_BYTES), head: 0 };
-            let (whole, spare) = (front.len() as u64 <= limit / 4, FileWriter::new(opening, Vec::new(), &[], &key).1);
+            let (whole, spare) = (
+                front.len() as u64 <= limit / 4,
+                FileWriter::new(opening, Vec::new(), &[], &key).1,
+            );
             if whole {
                 room.left = room.left.saturating_sub(front.len() as u64);
             } else {
@@ -165,7 +168,6 @@ impl Reader {
 
     fn opening(&self, request: &BundleRequest, key: &SecretKey) -> Result<Opening, StoreError> {
         let heads = self.snapshot.heads()?;
-        let [a, b, c, d, e, f, g, h, ..] = heads.log_hash;
         let peer = match &request.for_peer {
             Some(peer) => self.snapshot.peer(peer)?,
             None => None,
@@ -175,7 +177,7 @@ impl Reader {
             for_feed: request.for_peer,
             whole: request.feeds.is_empty(),
             position: heads.log_len,
-            log_hash: [a, b, c, d, e, f, g, h],
+            log_hash: short_of(&heads.log_hash),
             ack: peer.and_then(|peer| peer.read),
         })
     }
@@ -194,7 +196,8 @@ impl Reader {
             }));
         }
         wants.truncate(limit);
-        let ids: BTreeMap<u32, FeedId> = rows.iter().map(|(number, row)| (*number, row.id)).collect();
+        let ids: BTreeMap<u32, FeedId> =
+            rows.iter().map(|(number, row)| (*number, row.id)).collect();
         self.snapshot.holes(&mut |number, seq| {
             if let Some(feed) = ids.get(&number) {
                 wants.push(Want { feed: *feed, first: seq, last: seq, what: What::Payloads });
@@ -221,7 +224,8 @@ impl Reader {
         };
         // Both branches of a forked feed go to a peer that may not hold them: heads tell of one.
         let forked = row.branch > 0 || row.fork_seq.is_some_and(|seq| fork != seq);
-        let known = if forked { known.min(row.fork_seq.unwrap_or(1).saturating_sub(1)) } else { known };
+        let known =
+            if forked { known.min(row.fork_seq.unwrap_or(1).saturating_sub(1)) } else { known };
         let above = |(first, last): (u64, u64)| (first.max(known.saturating_add(1)), last);
         let mut lacking: Vec<_> = if row.branch > 0 {
             runs
@@ -257,9 +261,9 @@ impl Reader {
         if let Some((position, hash)) = memory.ack
             && self.snapshot.arrival(position)?.is_some_and(|arrival| arrival.hash == hash)
         {
-            let carried: BTreeMap<u32, ()> = rows.iter().map(|(number, _)| (*number, ())).collect();
+            let carried: BTreeSet<u32> = rows.iter().map(|(number, _)| *number).collect();
             self.snapshot.arrivals_from(position.saturating_add(1), &mut |_, arrival| {
-                if arrival.kind == ArrivalKind::Payload && carried.contains_key(&arrival.feed) {
+                if arrival.kind == ArrivalKind::Payload && carried.contains(&arrival.feed) {
                     late.push((arrival.feed, arrival.first));
                 }
                 Ok(true)
@@ -302,7 +306,7 @@ impl Reader {
             if arrival.kind != ArrivalKind::Entries {
                 return Ok(true);
             }
-            for segment in self.segments_of(&arrival.feed, runs, (arrival.first, arrival.last))? {
+            for segment in self.segments_of(arrival.feed, runs, (arrival.first, arrival.last))? {
                 let done = chosen.get(&arrival.feed).is_some_and(|runs| covers(runs, segment));
                 if done {
                     continue;
@@ -340,7 +344,7 @@ impl Reader {
     /// The segments by which what a plan and an arrival share would be carried, newest first.
     fn segments_of(
         &self,
-        number: &u32,
+        number: u32,
         plan: &[(u64, u64)],
         arrival: (u64, u64),
     ) -> Result<Vec<(u64, u64)>, StoreError> {
@@ -348,7 +352,7 @@ impl Reader {
         for run in plan {
             let (mut first, last) = (run.0.max(arrival.0), run.1.min(arrival.1));
             while first <= last {
-                let end = self.signed_end(*number, first, window(first).1.min(run.1))?;
+                let end = self.signed_end(number, first, window(first).1.min(run.1))?;
                 segments.push((first.max(window(first).0).max(run.0), end));
                 first = end.saturating_add(1);
             }

@@ -84,12 +84,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A secret of this device.
-    pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let secrets = self.txn.open_table(SECRETS)?;
-        Ok(secrets.get(name)?.map(|row| row.value().to_vec()))
-    }
-
     /// Keeps a secret of this device.
     pub(crate) fn set_secret(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         self.txn.open_table(SECRETS)?.insert(name, value)?;

@@ -4,7 +4,7 @@
 use redb::ReadableTable;
 
 use crate::entry::EntryId;
-use crate::key::{Context, Digest, Hasher};
+use crate::key::{Context, Digest, Hasher, short_of};
 use crate::limits::INLINE_BYTES;
 use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
 use crate::store::tables::{
@@ -329,7 +329,12 @@ impl Writer<'_> {
     }
 
     /// Lowers the age of a held entry to a lesser claim.
-    pub(crate) fn lower_age(&mut self, feed: u32, stored: &Stored, age: u32) -> Result<(), StoreError> {
+    pub(crate) fn lower_age(
+        &mut self,
+        feed: u32,
+        stored: &Stored,
+        age: u32,
+    ) -> Result<(), StoreError> {
         let mut kept = stored.kept.clone();
         let dwell = self.known.minutes().saturating_sub(kept.since);
         let claim = u64::from(age).saturating_sub(dwell);
@@ -528,6 +533,5 @@ impl Record {
 pub(crate) fn log_hash(before: &Digest, arrival: &Arrival) -> (Digest, [u8; 8]) {
     let bare = Arrival { hash: [0; 8], ..arrival.clone() };
     let hash = Hasher::new(Context::Log).update(before).update(&bare.encode()).finish();
-    let [a, b, c, d, e, f, g, h, ..] = hash;
-    (hash, [a, b, c, d, e, f, g, h])
+    (hash, short_of(&hash))
 }

@@ -425,8 +425,11 @@ mod tests {
         let mut resumed = Tail::resume(&tail.bytes).unwrap();
         assert_eq!(resumed.push(&kept(35, 10, true)), None);
         let record = Record::parse(&resumed.bytes).unwrap();
-        let signed: Vec<_> =
-            record.iter().filter(|(_, kept)| kept.signature.is_some()).map(|(seq, _)| seq).collect();
+        let signed: Vec<_> = record
+            .iter()
+            .filter(|(_, kept)| kept.signature.is_some())
+            .map(|(seq, _)| seq)
+            .collect();
         assert_eq!(signed, [32, 35], "the checkpoint's and the last");
     }
 

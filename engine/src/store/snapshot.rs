@@ -8,8 +8,9 @@ use crate::key::{AccountId, Digest, FeedId, Signature};
 use crate::policy::Quotas;
 use crate::store::record::{Kept, Record, State};
 use crate::store::tables::{
-    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HOLES, LEDGER, LOG, META,
-    PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PeerRow, PROGRESS, RECORDS, RELATIONS, SECRETS, VIAS,
+    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HOLES, LEDGER, LOG,
+    META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS, RELATIONS, SECRETS,
+    VIAS,
 };
 use crate::store::view::Done;
 use crate::store::writer::{Heads, branch_key, decode_quotas};
@@ -106,7 +107,9 @@ impl Snapshot {
     /// The number of a feed or branch that is held.
     pub(crate) fn number(&self, id: &FeedId, branch: u8) -> Result<Option<u32>, StoreError> {
         let ids = self.txn.open_table(FEED_IDS)?;
-        let Some(number) = ids.get(&branch_key(id, branch))?.map(|row| row.value()) else { return Ok(None) };
+        let Some(number) = ids.get(&branch_key(id, branch))?.map(|row| row.value()) else {
+            return Ok(None);
+        };
         Ok(self.txn.open_table(FEEDS)?.get(number)?.map(|_| number))
     }
 
@@ -330,10 +333,7 @@ impl Snapshot {
     }
 
     /// Payloads that are wanted, by feed number and seq, until told to stop.
-    pub(crate) fn holes(
-        &self,
-        visit: &mut dyn FnMut(u32, u64) -> bool,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn holes(&self, visit: &mut dyn FnMut(u32, u64) -> bool) -> Result<(), StoreError> {
         for row in self.txn.open_table(HOLES)?.iter()? {
             let (feed, seq) = row?.0.value();
             if !visit(feed, seq) {

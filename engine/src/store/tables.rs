@@ -394,7 +394,10 @@ mod tests {
         let mut row = row();
         assert_eq!((row.head(), row.gaps()), (3, vec![(4, 6)]));
         row.add_run(5, 5);
-        assert_eq!((row.runs.clone(), row.gaps()), (vec![(1, 3), (5, 5), (7, 9)], vec![(4, 4), (6, 6)]));
+        assert_eq!(
+            (row.runs.clone(), row.gaps()),
+            (vec![(1, 3), (5, 5), (7, 9)], vec![(4, 4), (6, 6)])
+        );
         row.add_run(4, 6);
         assert_eq!((row.runs.clone(), row.head(), row.gaps()), (vec![(1, 9)], 9, vec![]));
         row.remove_run(3, 4);

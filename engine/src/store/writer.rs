@@ -14,9 +14,9 @@ use crate::key::FeedId;
 use crate::policy::{Carrier, CarryClass, Quotas};
 use crate::store::record::Tail;
 use crate::store::tables::{
-    ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS,
-    FeedRow, HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, RECORDS, RETRACTIONS,
-    VIA_IDS, VIAS,
+    ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow,
+    HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, RECORDS, RETRACTIONS, VIA_IDS,
+    VIAS,
 };
 use crate::store::{STORE_VERSION, StoreError, index};
 use crate::time::{Known, KnownClock, Now};
@@ -198,9 +198,7 @@ impl<'t> Writer<'t> {
         self.txn.open_table(HELD_ORDER)?;
         self.txn.open_table(LEDGER)?;
         self.txn.open_table(LEDGER_ORDER)?;
-        for table in [super::tables::RELATIONS] {
-            self.txn.open_table(table)?;
-        }
+        self.txn.open_table(super::tables::RELATIONS)?;
         self.txn.open_table(super::tables::PETNAMES)?;
         self.txn.open_table(super::tables::DEVICES)?;
         self.txn.open_table(super::tables::PEERS)?;
@@ -254,15 +252,9 @@ impl<'t> Writer<'t> {
         // So that no two feeds share a position of first arrival.
         self.flush_arrival()?;
         let key = branch_key(&row.id, row.branch);
-        let number = match self.number(&row.id, row.branch)? {
-            Some(number) => number,
-            None => {
-                let number = self.heads.next_feed;
-                self.heads.next_feed = number.saturating_add(1);
-                self.feed_ids.insert(&key, number)?;
-                number
-            }
-        };
+        let number = self.heads.next_feed;
+        self.heads.next_feed = number.saturating_add(1);
+        self.feed_ids.insert(&key, number)?;
         let mut row = row;
         row.since = self.heads.log_len;
         row.bytes = 0;
@@ -277,7 +269,12 @@ impl<'t> Writer<'t> {
         Ok(self.rows.contains_key(&number) || self.feeds.get(number)?.is_some())
     }
 
-    pub(super) fn held_order(&self, row: &FeedRow, number: u32, add: bool) -> Result<(), StoreError> {
+    pub(super) fn held_order(
+        &self,
+        row: &FeedRow,
+        number: u32,
+        add: bool,
+    ) -> Result<(), StoreError> {
         if row.class == CarryClass::Own {
             return Ok(());
         }

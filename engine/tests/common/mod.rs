@@ -6,8 +6,12 @@ use thistle_engine::content::{Carry, Content, Post};
 use thistle_engine::key::{FeedId, Seed};
 use thistle_engine::time::Now;
 use thistle_engine::{
-    BundleRequest, Event, Held, InMemoryBackend, Input, Node, Output, Reader, Report, Written,
+    BundleRequest, Event, Held, InMemoryBackend, Input, Node, Output, Reader, Report, Setup,
+    Written,
 };
+
+/// An entry without what depends on the node: branch, seq, id, payload.
+pub(crate) type Exported = (u8, u64, [u8; 32], Option<Vec<u8>>);
 
 /// Cache of the test stores.
 pub(crate) const CACHE: usize = 8 << 20;
@@ -30,6 +34,11 @@ pub(crate) fn account(number: u8) -> AccountKey {
     AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([number; 32])))
 }
 
+/// How test devices begin.
+pub(crate) fn setup(name: &str) -> Setup<'_> {
+    Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE }
+}
+
 /// A post without parents.
 pub(crate) fn post(text: &str) -> Content {
     let channel = Some("square".to_owned());
@@ -42,8 +51,7 @@ impl Device {
         let name = format!("person {number}");
         let disk = InMemoryBackend::new();
         let seed = Seed::new([number ^ 0x55; 32]);
-        let node =
-            Node::create(disk, &account(number), Carry::Open, Some(&name), seed, CACHE, start());
+        let node = Node::create(disk, &account(number), setup(&name), seed, start());
         Self { node: node.unwrap(), now: start(), events: Vec::new() }
     }
 
@@ -132,7 +140,7 @@ impl Device {
     }
 
     /// What an export shows of a feed: everything that does not depend on this node.
-    pub(crate) fn export(&self, feed: &FeedId) -> Vec<(u8, u64, [u8; 32], Option<Vec<u8>>)> {
+    pub(crate) fn export(&self, feed: &FeedId) -> Vec<Exported> {
         let mut all = Vec::new();
         self.reader()
             .export(feed, &mut |held: Held| {

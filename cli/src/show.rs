@@ -1,0 +1,335 @@
+//! What is printed of entries, feeds and the home: lines for people, fields for programs.
+//!
+//! Everything that others wrote is made safe here before it is part of a line. Colours only repeat
+//! what the words say.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use thistle_engine::content::{Content, Verb};
+use thistle_engine::key::FeedId;
+use thistle_engine::{FeedInfo, Held, Hit, Me, Received, Status, ids};
+
+use crate::context::Streams;
+use crate::facts::Facts;
+use crate::names::People;
+use crate::outcome::CliError;
+use crate::text;
+use crate::view::{self, Fields};
+use crate::when;
+
+/// How far texts stand in.
+const INDENT: usize = 2;
+/// The widest column of names.
+const NAME_COLUMNS: usize = 28;
+/// The way of entries that were written here.
+const OWN_WAY: &str = "own";
+
+/// Dresses words up, where the terminal may be coloured.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn with(self, code: &str, words: &str) -> String {
+        if self.0 && !words.is_empty() {
+            format!("\u{1b}[{code}m{words}\u{1b}[0m")
+        } else {
+            words.to_owned()
+        }
+    }
+
+    fn bold(self, words: &str) -> String {
+        self.with("1", words)
+    }
+
+    fn dim(self, words: &str) -> String {
+        self.with("2", words)
+    }
+}
+
+// ---- Entries ----
+
+/// An entry as `query --json` prints it.
+pub(crate) fn hit_fields(hit: &Hit, people: &People) -> Fields {
+    let Hit { held, content, received, lamport, .. } = hit;
+    let post = content.as_ref().and_then(view::post_of);
+    let at = received.as_ref().and_then(|by| when::rfc3339(by.wall / 1000, &TimeZone::UTC));
+    let mut fields = Fields::default()
+        .with("feed", ids::feed_text(&held.feed))
+        .with("seq", held.seq)
+        .with("id", ids::entry_text(held.id.as_bytes()))
+        .with("name", people.name(&held.feed))
+        .with("author", post.and_then(|post| post.author.clone()))
+        .with("type", view::kind(held, content.as_ref()))
+        .with("time", content.as_ref().and_then(view::time_of))
+        .with("channel", post.and_then(|post| post.channel.clone()))
+        .with("text", post.map(|post| post.text.clone()))
+        .with("received_at", at)
+        .with("via", received.as_ref().map(|by| by.via.clone()))
+        .with("lamport", *lamport)
+        .with("parents", post.map(view::parents))
+        .with("ttl", held.ttl)
+        .with("state", view::state(held));
+    if held.branch > 0 {
+        fields = fields.with("branch", held.branch);
+    }
+    match content {
+        Some(content) if post.is_none() => {
+            let said = serde_json::to_value(view::said(content)).unwrap_or_default();
+            fields.with("content", said)
+        }
+        _ => fields,
+    }
+}
+
+/// Prints an entry for a person.
+pub(crate) fn hit(
+    hit: &Hit,
+    people: &People,
+    facts: &Facts,
+    streams: &mut Streams,
+) -> Result<(), CliError> {
+    let Hit { held, content, received, .. } = hit;
+    let (paint, zone) = (Paint(facts.colour), facts.zone());
+    let post = content.as_ref().and_then(view::post_of);
+    let label = people.label(&held.feed);
+    let who = match post.and_then(|post| post.author.as_deref()).map(text::safe) {
+        Some(author) if !author.is_empty() => {
+            format!("{}, imported by {label}", paint.bold(&author))
+        }
+        _ => paint.bold(&label),
+    };
+    let mut parts = vec![who];
+    if let Some(channel) = post.and_then(|post| post.channel.as_deref()) {
+        parts.push(format!("#{}", text::safe(channel)));
+    }
+    if let Some(time) = content.as_ref().and_then(view::time_of) {
+        parts.push(when::shown(time, &zone));
+    }
+    let id = ids::entry_text(held.id.as_bytes());
+    parts.push(paint.dim(ids::short(&id)));
+    streams.line(&parts.join("  "))?;
+    let words = text::safe_block(&words(held, content.as_ref(), people));
+    streams.line(&text::wrap(words.trim_end(), facts.columns, INDENT))?;
+    let way = way(received.as_ref(), &zone);
+    streams.line(&paint.dim(&text::wrap(&way, facts.columns, INDENT)))?;
+    streams.line("")
+}
+
+/// What an entry says, in words; not safe yet.
+fn words(held: &Held, content: Option<&Content>, people: &People) -> String {
+    let Some(content) = content else {
+        return match held.payload {
+            Some(_) => "(this cannot be read)".to_owned(),
+            None => format!("({})", view::state(held)),
+        };
+    };
+    match content {
+        Content::Post(post) | Content::Reply(post) => post.text.clone(),
+        Content::Profile(profile) if profile.about.is_empty() => {
+            format!("is called {}", text::safe(&profile.name))
+        }
+        Content::Profile(profile) => {
+            format!("is called {}: {}", text::safe(&profile.name), profile.about)
+        }
+        Content::Relation(relation) => format!(
+            "{}: {}",
+            view::relation_word(relation.state),
+            people.label(&relation.feed)
+        ),
+        Content::Certificate(certificate) => {
+            format!("is a feed of {}", ids::account_text(&certificate.account))
+        }
+        Content::Successor(successor) => {
+            format!("goes on for the feed {}", ids::feed_text(&successor.retired))
+        }
+        Content::Device(statement) => {
+            let verb = match statement.verb {
+                Verb::Add => "is a device of the account",
+                Verb::Revoke => "is a device of the account no longer",
+            };
+            format!("{} {verb}", ids::feed_text(&statement.feed))
+        }
+        Content::Receipt(receipt) => format!("has received {} ranges", receipt.entries.len()),
+        Content::Retraction(ranges) => {
+            let range = |(first, last): &(u64, u64)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            };
+            let ranges: Vec<String> = ranges.as_slice().iter().map(range).collect();
+            format!("takes back {}", ranges.join(", "))
+        }
+        Content::Unknown { kind } => format!("(of a type that a newer thistle shows: {kind})"),
+    }
+}
+
+/// When and how an entry came, in safe words.
+fn way(received: Option<&Received>, zone: &TimeZone) -> String {
+    let Some(received) = received else { return "arrived, not said how".to_owned() };
+    let time = when::shown(received.wall / 1000, zone);
+    if received.via == OWN_WAY {
+        format!("written here {time}")
+    } else {
+        format!("arrived {time} by {}", text::safe(&received.via))
+    }
+}
+
+// ---- Feeds ----
+
+/// A feed as `feeds --json` prints it.
+pub(crate) fn feed_fields(info: &FeedInfo, people: &People) -> Fields {
+    Fields::default()
+        .with("feed", ids::feed_text(&info.feed))
+        .with("name", people.name(&info.feed))
+        .with("held", info.held)
+        .with("class", info.class.name())
+        .with("bytes", info.bytes)
+        .with("petname", info.petname.clone())
+        .with("account", info.account.map(|account| ids::account_text(&account)))
+        .with("head", info.head)
+        .with("floor", info.floor)
+        .with("gaps", info.gaps.iter().map(|(a, b)| vec![*a, *b]).collect::<Vec<_>>())
+        .with("missing_payloads", info.missing_payloads)
+        .with("own", info.own)
+        .with("followed", info.followed)
+        .with("blocked", info.blocked)
+        .with("retired", info.retired)
+        .with("forked", info.forked)
+        .with("branch_entries", info.branch_entries)
+        .with("confirmed", info.confirmed)
+        .with("revoked", info.revoked)
+        .with("successor_of", info.successor_of.map(|feed| ids::feed_text(&feed)))
+}
+
+/// Prints all feeds for a person.
+pub(crate) fn feeds(
+    people: &People,
+    facts: &Facts,
+    streams: &mut Streams,
+) -> Result<(), CliError> {
+    let paint = Paint(facts.colour);
+    let labels: Vec<String> = people
+        .feeds()
+        .iter()
+        .map(|info| text::fit(&people.label(&info.feed), NAME_COLUMNS))
+        .collect();
+    let columns = labels.iter().map(|label| text::width(label)).max().unwrap_or(0);
+    for (info, label) in people.feeds().iter().zip(&labels) {
+        let id = ids::feed_text(&info.feed);
+        let gap = " ".repeat(columns - text::width(label));
+        let line = format!(
+            "{}{gap}  {}  {:<8} {:>9} entries {:>10}  {}",
+            paint.bold(label),
+            ids::short(&id),
+            info.class.name(),
+            when::count(info.held),
+            when::bytes(info.bytes),
+            remarks(info).join(", ")
+        );
+        streams.line(line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn remarks(info: &FeedInfo) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let mut say = |is: bool, what: &str| {
+        if is {
+            remarks.push(what.to_owned());
+        }
+    };
+    say(info.blocked, "blocked");
+    say(info.retired, "ended");
+    say(info.revoked, "revoked by its account");
+    say(info.successor_of.is_some() && !info.confirmed, "unconfirmed successor");
+    if let Some(seq) = info.forked {
+        remarks.push(format!("forked at {}", when::count(seq)));
+    }
+    if !info.gaps.is_empty() {
+        let missing: u64 = info.gaps.iter().map(|(first, last)| last - first + 1).sum();
+        remarks.push(format!("{} missing", when::count(missing)));
+    }
+    if info.missing_payloads > 0 {
+        remarks.push(format!("{} texts missing", when::count(info.missing_payloads)));
+    }
+    remarks
+}
+
+// ---- The home ----
+
+/// The home as `status --json` prints it.
+pub(crate) fn status_fields(me: &Me, status: &Status, left_out: &[(FeedId, u64)]) -> Fields {
+    let counts = &status.counts;
+    let usage = status.usage.iter().map(|(class, bytes, quota)| {
+        serde_json::json!({"class": class.name(), "bytes": bytes, "quota": quota})
+    });
+    let left = left_out.iter().map(|(feed, last)| {
+        serde_json::json!({"feed": ids::feed_text(feed), "up_to": last})
+    });
+    Fields::default()
+        .with("feed", ids::feed_text(&me.feed))
+        .with("account", ids::account_text(&me.account))
+        .with("confirmed", me.confirmed)
+        .with("feeds", status.feeds)
+        .with("entries", status.entries)
+        .with("missing_payloads", status.missing_payloads)
+        .with("usage", usage.collect::<Vec<_>>())
+        .with("expired", counts.expired)
+        .with("retracted", counts.retracted)
+        .with("evicted_entries", counts.evicted_entries)
+        .with("evicted_bytes", counts.evicted_bytes)
+        .with("left_out_entries", counts.left_out_entries)
+        .with("left_out_feeds", left.collect::<Vec<_>>())
+        .with("blocked_entries", counts.blocked_entries)
+        .with("refused", counts.refused)
+        .with("forks", counts.forks)
+        .with("log_position", status.log_position)
+        .with("indexed", status.indexed)
+        .with("known_minutes", status.known_minutes)
+}
+
+/// Prints how the home is for a person.
+pub(crate) fn status(
+    me: &Me,
+    status: &Status,
+    left_out: &[(FeedId, u64)],
+    home: &Path,
+    streams: &mut Streams,
+) -> Result<(), CliError> {
+    let counts = &status.counts;
+    streams.line(&format!("Home     {}", text::safe(&home.to_string_lossy())))?;
+    streams.line(&format!("Account  {}", ids::account_text(&me.account)))?;
+    let feed = ids::feed_text(&me.feed);
+    let unconfirmed = if me.confirmed { "" } else { " (unconfirmed: run `thistle confirm`)" };
+    streams.line(&format!("Feed     {feed}{unconfirmed}"))?;
+    streams.line(&format!(
+        "Holds    {} entries of {} feeds",
+        when::count(status.entries),
+        when::count(status.feeds)
+    ))?;
+    for (class, bytes, quota) in &status.usage {
+        if *bytes > 0 {
+            let of = quota.map_or_else(String::new, |quota| format!(" of {}", when::bytes(quota)));
+            streams.line(&format!("         {}: {}{of}", class.name(), when::bytes(*bytes)))?;
+        }
+    }
+    let lines = [
+        (status.missing_payloads, "texts are missing and wanted"),
+        (counts.expired, "texts dropped, their time being over"),
+        (counts.retracted, "texts dropped, taken back by their authors"),
+        (counts.evicted_entries, "entries dropped to stay within a quota"),
+        (counts.left_out_entries, "entries not taken in for want of room"),
+        (counts.blocked_entries, "entries not taken in, their feeds being blocked"),
+        (counts.refused, "pieces of bundles refused, being wrong"),
+        (counts.forks, "feeds found to be continued in two ways"),
+    ];
+    for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
+        streams.line(&format!("{:>8} {what}", when::count(count)))?;
+    }
+    if !left_out.is_empty() {
+        streams.line(&format!(
+            "Left out {} feeds of strangers; `thistle quota stranger SIZE` gives them room",
+            when::count(left_out.len() as u64)
+        ))?;
+    }
+    Ok(())
+}
