@@ -30,7 +30,9 @@ use thistle_engine::segment::{self, Reject, UnverifiedSegment};
 use thistle_tests::tree;
 
 use names::{Seen, decode_error, file_fault, fork_fault, frame_fault, reject};
-use show::{bytes, fixed, hex, shown_content, shown_fork, shown_frame, shown_header, shown_segment};
+use show::{
+    bytes, fixed, hex, shown_content, shown_fork, shown_frame, shown_header, shown_segment,
+};
 
 /// Sizes of the pieces in which files are read.
 const CHUNKS: [usize; 5] = [1, 7, 64, 4_096, usize::MAX];
@@ -154,28 +156,31 @@ fn the_grammar_takes_every_valid_vector() {
     }
 }
 
-/// What is wrong with more than the form of one value: here the grammar can say it too.
 #[test]
 fn the_grammar_takes_no_vector_of_a_wrong_type_length_or_limit() {
     let grammar = grammar();
-    let mut refused = 0;
+    let errors = ["wrong_type", "wrong_length", "over_limit", "unsupported_version"];
+    // Its reader takes the first two for 2 and false; then the size of a whole payload, and the sum
+    // of a seq and a count.
+    let beyond_it = [
+        "header-tagged-seq",
+        "segment-follows-in-two-bytes",
+        "content-payload-16385-bytes",
+        "fork-beyond-the-last-seq",
+    ];
+    let mut taken = Vec::new();
     for vector in vectors("invalid") {
         let rule = match vector.kind.as_str() {
-            "fork" => "fork_proof",
             "bundle" => continue,
+            "fork" => "fork_proof",
             kind => kind,
         };
-        let error = vector.all["error"].as_str().unwrap();
-        // Sizes of all content together, and of all frames, are above the grammar.
-        let can_say = ["wrong_type", "wrong_length", "over_limit", "unsupported_version"];
-        let beyond = ["content-payload-16385-bytes", "fork-beyond-the-last-seq"];
-        if can_say.contains(&error) && !beyond.contains(&vector.name.as_str()) {
-            let found = cddl_cat::validate_cbor_bytes(rule, &grammar, &vector.bytes);
-            assert!(found.is_err(), "{} fits {rule}", vector.name);
-            refused += 1;
+        let is_said = errors.iter().any(|error| vector.all["error"] == *error);
+        if is_said && cddl_cat::validate_cbor_bytes(rule, &grammar, &vector.bytes).is_ok() {
+            taken.push(vector.name);
         }
     }
-    assert!(refused > 150, "{refused}");
+    assert_eq!(taken, beyond_it);
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn every_rule_of_the_grammar_is_used_by_a_vector() {
         reached.insert((*next).to_owned());
     }
     let unused: Vec<_> = rules.keys().filter(|name| !reached.contains(**name)).collect();
-    assert_eq!(unused, [&""], "only what stands before the first rule");
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 /// How a vector shows a value that has a limit.
@@ -328,8 +333,14 @@ fn heads_are_limited_over_all_frames_of_a_file() {
     for (count, refused) in [(limits::BUNDLE_FEEDS, 0), (limits::BUNDLE_FEEDS + 1, 1)] {
         let heads: Vec<Head> = (0..count).map(head).collect();
         let maker = key.feed();
-        let opening =
-            Opening { maker, for_feed: None, whole: true, position: 0, log_hash: [0; 8], ack: None };
+        let opening = Opening {
+            maker,
+            for_feed: None,
+            whole: true,
+            position: 0,
+            log_hash: [0; 8],
+            ack: None,
+        };
         let mut file = framed(&Frame::Opening(opening).encode());
         for heads in heads.chunks(1_024) {
             file.extend(framed(&Frame::Heads(heads.to_vec()).encode()));
@@ -390,8 +401,7 @@ fn segment(vector: &Vector) -> (Value, Value) {
         contents.push(entry.payload.map(show::class_of));
         prev = Some(entry.id);
     }
-    let ids: Vec<String> =
-        verified.entries.iter().map(|entry| hex(entry.id.as_bytes())).collect();
+    let ids: Vec<String> = verified.entries.iter().map(|entry| hex(entry.id.as_bytes())).collect();
     let head = prev.unwrap();
     // Forged keys have no secret.
     let seed = vector.derived("secret_seed");
@@ -419,19 +429,13 @@ fn content(vector: &Vector) -> (Value, Value) {
     let is_structural = matches!(vector.fields()["type"].as_u64(), Some(5 | 6 | 7 | 9..=15));
     assert_eq!(content.is_structural(), is_structural, "{}", vector.name);
     let fields = shown_content(&content);
-    if !matches!(
-        content,
-        Content::Certificate(_) | Content::Successor(_) | Content::Device(_)
-    ) {
+    if !matches!(content, Content::Certificate(_) | Content::Successor(_) | Content::Device(_)) {
         return (fields, json!({}));
     }
     let feed = FeedId::from_bytes(fixed(vector.derived("feed")));
     let seed = Seed::new(fixed(vector.derived("signer_seed")));
     let key = SecretKey::from_seed(&seed);
-    // The account of the vectors; its seed must be the signer's, or its id stands in the content.
-    let alice = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new(std::array::from_fn(
-        |at| u8::try_from(at).unwrap(),
-    ))));
+    let alice = alice();
     let mut signed = Encoder::new();
     let (context, again) = match &content {
         Content::Certificate(certificate) => {
@@ -547,7 +551,7 @@ fn read_file(file: &[u8], chunk: usize, seen: &mut Seen) -> ReadFile {
         body_frames: 0,
         errors: Vec::new(),
     };
-    let mut stubs = BTreeMap::new();
+    let mut stubs = Stubs::new();
     for bytes in file.chunks(chunk.min(file.len().max(1))) {
         reader.push(bytes);
         while let Some(found) = reader.poll() {
@@ -575,6 +579,7 @@ fn read_file(file: &[u8], chunk: usize, seen: &mut Seen) -> ReadFile {
     read
 }
 
+/// What the entries of a file say of their payloads.
 type Stubs = BTreeMap<(FeedId, u64), Stub>;
 
 fn take(
@@ -602,7 +607,7 @@ fn take(
     None
 }
 
-fn verify_segment(bytes: &[u8]) -> Result<Vec<((FeedId, u64), Stub)>, Reject> {
+fn verify_segment(bytes: &[u8]) -> Result<Stubs, Reject> {
     let segment = UnverifiedSegment::decode(bytes)?.verify(&mut ChainHasher::default())?;
     let stubs = segment.entries.iter().map(|entry| entry.stub);
     Ok((segment.first_seq..).map(|seq| (segment.feed, seq)).zip(stubs).collect())
@@ -787,6 +792,12 @@ fn refuse_fork(bytes: &[u8], seen: &mut Seen) -> Option<&'static str> {
             found.err().map(|fault| fork_fault(&fault, seen))
         }
     }
+}
+
+/// The one account of the vectors, whose phrase has the bytes 0 to 31.
+fn alice() -> AccountKey {
+    let entropy = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new(entropy)))
 }
 
 fn secret(seed: &Value) -> SecretKey {

@@ -29,10 +29,16 @@ pub(crate) struct Args {
     ///
     /// Without it `THISTLE_HOME` says where the home is, else it is `thistle` in the data folder of
     /// the system.
-    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        display_order = 100
+    )]
     pub(crate) home: Option<PathBuf>,
     /// Print data as JSON, one object a line, and errors too.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 101)]
     pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
@@ -44,6 +50,11 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Make a home with a feed of your own, and show its recovery phrase once.
     Init(Init),
+    /// Watch it work: a small village of homes, and a stick that walks from door to door.
+    ///
+    /// Makes eight homes in one folder, with messages that ship with the program, carries them to
+    /// and fro, and shows what arrived. Nothing else is touched; the homes are yours to play with.
+    Village(Village),
     /// Write a message to your feed.
     ///
     /// The text is taken from the arguments, else from standard input, else from your editor
@@ -126,6 +137,17 @@ pub(crate) struct Init {
     pub(crate) restore: bool,
 }
 
+/// Arguments of `village`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Village {
+    /// The folder to make; without it `thistle-village`.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Remove the village that is in the folder, and make a new one.
+    #[arg(long)]
+    pub(crate) again: bool,
+}
+
 /// Arguments of `write`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Write {
@@ -158,7 +180,7 @@ pub(crate) struct Profile {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Some words about you.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) about: String,
 }
 
@@ -202,7 +224,7 @@ pub(crate) struct Query {
     /// Entries of this channel.
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: Option<String>,
-    /// Entries of this type; may be given several times.
+    /// Entries of this type; may be given several times. Without it, posts and replies.
     #[arg(long = "type", value_name = "TYPE", value_enum)]
     pub(crate) kinds: Vec<Type>,
     /// Entries that claim this time or a later one.
@@ -211,10 +233,10 @@ pub(crate) struct Query {
     /// Entries that claim an earlier time; of a day, all of it.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// The conversation around this entry.
+    /// The thread of this entry: what it answers, up to the first, and all answers to those.
     #[arg(long, value_name = "ENTRY")]
     pub(crate) thread: Option<String>,
-    /// Entries whose text holds this, in any case.
+    /// Entries in whose text, channel or author's name this occurs, in any case.
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<String>,
     /// How many at most: the last ones in the order asked for.
@@ -246,6 +268,8 @@ pub(crate) enum Type {
     Receipt,
     /// Entries taken back.
     Retraction,
+    /// What is not here any more or not yet, or cannot be read.
+    Absent,
 }
 
 /// What stands before what in the answer to a query.

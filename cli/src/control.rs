@@ -66,6 +66,7 @@ pub(crate) enum Asked {
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum FrameKind {
     Request = b'r',
     Accepted = b'a',
@@ -85,7 +86,7 @@ const SERVED: usize = 64;
 /// How long a request may take to come, and its acceptance.
 const GREETING: Duration = Duration::from_secs(5);
 /// How long a caller may refuse to take what was printed.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 /// The longest path that every system takes for a socket.
 const SOCKET_PATH: usize = 100;
 
@@ -95,14 +96,18 @@ pub(crate) type Serve = dyn Fn(Request, Streams, UnixStream) -> u8 + Send + Sync
 // ---- The caller ----
 
 /// Lets the holder of the store, if there is one, do what was typed.
-pub(crate) fn ask(socket: &Path, request: &Request, streams: &mut Streams) -> Result<Asked, CliError> {
+pub(crate) fn ask(
+    socket: &Path,
+    request: &Request,
+    streams: &mut Streams,
+) -> Result<Asked, CliError> {
     let Ok(mut stream) = at_short_path(socket, |path| UnixStream::connect(path)) else {
         return Ok(Asked::Nobody);
     };
     let words = serde_json::to_vec(request).map_err(|error| {
         CliError::new(Kind::Input, "the command line cannot be handed on").because(&error)
     })?;
-    let greet = |stream: &mut UnixStream| {
+    let greet = |stream: &mut UnixStream| -> io::Result<(FrameKind, Vec<u8>)> {
         stream.set_read_timeout(Some(GREETING))?;
         stream.set_write_timeout(Some(GREETING))?;
         write_frame(stream, FrameKind::Request, &words)?;
@@ -225,18 +230,25 @@ impl Served {
 /// Counts a command as served until dropped.
 struct Place(Arc<Served>);
 
+/// Why a command is not taken on.
+enum NoPlace {
+    /// Nor will another one be.
+    Closing,
+    /// Too many are being served at this moment.
+    Full,
+}
+
 impl Place {
-    /// None: no more are taken on. An error: not one more at this moment.
-    fn take(served: &Arc<Served>) -> Option<Option<Self>> {
+    fn take(served: &Arc<Served>) -> Result<Self, NoPlace> {
         let mut now = served.lock();
         if now.closing {
-            return None;
+            return Err(NoPlace::Closing);
         }
         if now.active >= SERVED {
-            return Some(None);
+            return Err(NoPlace::Full);
         }
         now.active += 1;
-        Some(Some(Self(Arc::clone(served))))
+        Ok(Self(Arc::clone(served)))
     }
 }
 
@@ -250,9 +262,9 @@ impl Drop for Place {
 fn accept(listener: &UnixListener, served: &Arc<Served>, serve: &Arc<Serve>) {
     loop {
         let stream = listener.accept();
-        let Some(place) = Place::take(served) else { return };
-        match (stream, place) {
-            (Ok((stream, _)), Some(place)) => {
+        match (stream, Place::take(served)) {
+            (_, Err(NoPlace::Closing)) => return,
+            (Ok((stream, _)), Ok(place)) => {
                 let serve = Arc::clone(serve);
                 let work = move || {
                     let _place = place;
@@ -262,7 +274,8 @@ fn accept(listener: &UnixListener, served: &Arc<Served>, serve: &Arc<Serve>) {
                 // Without a thread the stream is dropped, and the caller tries again.
                 drop(thread::Builder::new().name("caller".to_owned()).spawn(work));
             }
-            (Ok(_), None) => {}
+            // Without an answer the caller tries again.
+            (Ok(_), Err(NoPlace::Full)) => {}
             // Out of files or memory: that passes, but not by asking at once again.
             (Err(_), _) => thread::sleep(Duration::from_millis(50)),
         }
@@ -282,7 +295,8 @@ fn attend(mut stream: UnixStream, serve: &Serve) -> io::Result<()> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     write_frame(&mut stream, FrameKind::Accepted, &[])?;
-    let printer = |kind| -> io::Result<Printer> { Ok(Printer { kind, stream: stream.try_clone()? }) };
+    let printer =
+        |kind| -> io::Result<Printer> { Ok(Printer { kind, stream: stream.try_clone()? }) };
     let streams = Streams {
         out: Box::new(BufWriter::with_capacity(PRINTED_BYTES, printer(FrameKind::Out)?)),
         err: Shared::new(printer(FrameKind::Err)?),
@@ -293,8 +307,8 @@ fn attend(mut stream: UnixStream, serve: &Serve) -> io::Result<()> {
     write_frame(&mut stream, FrameKind::Exit, &[code.unwrap_or(Kind::Bug.code())])
 }
 
-/// A stream whose writes become frames. Each write is one system call, so that two of them on one
-/// socket keep their frames apart.
+/// A stream whose writes become frames. Two of them share a socket, but never at once: a command
+/// writes from one thread.
 #[derive(Debug)]
 struct Printer {
     kind: FrameKind,
@@ -328,13 +342,8 @@ fn read_frame(stream: &mut UnixStream, limit: usize) -> io::Result<(FrameKind, V
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
     let [kind, length @ ..] = head;
-    let known = [
-        FrameKind::Request,
-        FrameKind::Accepted,
-        FrameKind::Out,
-        FrameKind::Err,
-        FrameKind::Exit,
-    ];
+    let known =
+        [FrameKind::Request, FrameKind::Accepted, FrameKind::Out, FrameKind::Err, FrameKind::Exit];
     let kind = known.into_iter().find(|known| *known as u8 == kind);
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     match kind {

@@ -90,10 +90,7 @@ impl Facts {
             let name = name.strip_prefix(':').unwrap_or(name);
             TimeZone::get(name).or_else(|_| TimeZone::posix(name)).ok()
         };
-        self.zone
-            .as_ref()
-            .and_then(named)
-            .unwrap_or_else(TimeZone::system)
+        self.zone.as_ref().and_then(named).unwrap_or_else(TimeZone::system)
     }
 }
 
@@ -102,15 +99,11 @@ impl Clocks {
     pub(crate) fn now(self) -> Now {
         let wall = || {
             let passed = SystemTime::now().duration_since(UNIX_EPOCH);
-            passed.map_or(0, |passed| {
-                u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
-            })
+            passed.map_or(0, |passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
         };
         Now {
             tick: self.tick.unwrap_or_else(tick),
-            wall: self
-                .wall_seconds
-                .map_or_else(wall, |seconds| seconds.saturating_mul(1000)),
+            wall: self.wall_seconds.map_or_else(wall, |seconds| seconds.saturating_mul(1000)),
             boot_id: self.boot.unwrap_or_else(boot),
         }
     }

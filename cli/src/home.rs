@@ -15,7 +15,7 @@ use thistle_engine::account::AccountKey;
 use thistle_engine::content::Carry;
 use thistle_engine::key::Seed;
 use thistle_engine::time::Now;
-use thistle_engine::{FileBackend, Node, StoreError, Setup};
+use thistle_engine::{FileBackend, Node, Setup, StoreError};
 
 use crate::outcome::{CliError, Kind};
 
@@ -114,11 +114,7 @@ impl Home {
     ) -> Result<Unsettled, CliError> {
         self.expect_none()?;
         let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
-            .map_err(refused)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(refused)?;
         let path = self.path.join(format!(".{STORE}.{}.part", std::process::id()));
         let passing = Passing(path);
         let file = OpenOptions::new()
@@ -199,13 +195,12 @@ pub(crate) fn store_fault(error: &StoreError, home: &Path) -> CliError {
             fault.because(error).hint("use the newer `thistle` that wrote it; it was not changed")
         }
         StoreError::Taken => fault.because(error).hint("wait until it is done, and try again"),
-        StoreError::Damaged { .. } => fault
-            .because(error)
-            .hint(format!("keep a copy of `{file}` before anything else"))
-            .hint(
+        StoreError::Damaged { .. } => {
+            fault.because(error).hint(format!("keep a copy of `{file}` before anything else")).hint(
                 "your account lives on: `thistle init --restore` in another home; what others \
                  hold of your feed comes back as they bring it",
-            ),
+            )
+        }
         StoreError::Disk(_) => {
             fault.because(error).hint("look after the disk, then run `thistle doctor`")
         }

@@ -52,10 +52,8 @@ impl Host {
                 }
             }
         };
-        let thread = thread::Builder::new()
-            .name("node".to_owned())
-            .spawn(work)
-            .map_err(|error| {
+        let thread =
+            thread::Builder::new().name("node".to_owned()).spawn(work).map_err(|error| {
                 CliError::new(Kind::Store, "the system starts no thread").because(&error)
             })?;
         Ok((Self { steps, home: home.into() }, HostThread(thread)))

@@ -104,11 +104,9 @@ impl fmt::Display for Problem {
         match self {
             Self::Read(error) => write!(f, "cannot be read: {error}"),
             Self::LineTooLong => write!(f, "longer than the limit of {} bytes", number(LINE_BYTES)),
-            Self::MailTooLong => write!(
-                f,
-                "a mail longer than the limit of {} bytes",
-                number(MAIL_BYTES)
-            ),
+            Self::MailTooLong => {
+                write!(f, "a mail longer than the limit of {} bytes", number(MAIL_BYTES))
+            }
             Self::Json(words) => f.write_str(words),
             Self::NoMail => f.write_str("no mail begins here"),
             Self::Missing(field) => write!(f, "{field} is missing"),
@@ -119,17 +117,8 @@ impl fmt::Display for Problem {
                     when::count(TIME_END - 1)
                 )
             }
-            Self::OverLimit {
-                field,
-                found,
-                limit,
-            } => {
-                write!(
-                    f,
-                    "{field} has {} bytes, the limit is {}",
-                    number(*found),
-                    number(*limit)
-                )
+            Self::OverLimit { field, found, limit } => {
+                write!(f, "{field} has {} bytes, the limit is {}", number(*found), number(*limit))
             }
         }
     }
@@ -152,14 +141,8 @@ impl<R: BufRead> Mailbox<R> {
         let unreadable = |error: io::Error| {
             CliError::new(Kind::Input, "the import file cannot be read").because(&error)
         };
-        let mut lines = Lines {
-            source,
-            line: Vec::new(),
-            whole: true,
-            number: 0,
-            offset: 0,
-            again: false,
-        };
+        let mut lines =
+            Lines { source, line: Vec::new(), whole: true, number: 0, offset: 0, again: false };
         loop {
             if !lines.next().map_err(unreadable)? {
                 return Err(CliError::new(Kind::Input, "the import file is empty"));
@@ -188,17 +171,11 @@ impl<R: BufRead> Mailbox<R> {
                     Kind::Input,
                     "the import file is not the one that was begun",
                 )
-                .since(format!(
-                    "no message begins at byte {start}, where the import stopped"
-                ))
+                .since(format!("no message begins at byte {start}, where the import stopped"))
                 .hint("import it again from its beginning"));
             }
         }
-        Ok(Self {
-            lines,
-            format,
-            done: false,
-        })
+        Ok(Self { lines, format, done: false })
     }
 
     /// Returns what the file is.
@@ -252,11 +229,7 @@ impl<R: BufRead> Mailbox<R> {
                 mail = Vec::new();
             }
         }
-        let after = if self.lines.again {
-            self.lines.start()
-        } else {
-            self.lines.offset
-        };
+        let after = if self.lines.again { self.lines.start() } else { self.lines.offset };
         let found = problem.map_or_else(|| read_mail(&mail), Err);
         Ok(Some(located(found, first, after)))
     }
@@ -276,11 +249,7 @@ impl<R: BufRead> Iterator for Mailbox<R> {
         let item = found.unwrap_or_else(|error| {
             let (line, offset_after) = (self.lines.number + 1, self.lines.offset);
             self.done = true;
-            Some(Err(Fault {
-                line,
-                offset_after,
-                problem: Problem::Read(error),
-            }))
+            Some(Err(Fault { line, offset_after, problem: Problem::Read(error) }))
         });
         self.done |= item.is_none();
         item
@@ -320,10 +289,7 @@ impl<R: BufRead> Lines<R> {
             if buffer.is_empty() {
                 break;
             }
-            let end = buffer
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .map(|at| at + 1);
+            let end = buffer.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
             let taken = end.unwrap_or(buffer.len());
             let room = LINE_BYTES - self.line.len();
             self.whole &= taken <= room;
@@ -343,11 +309,7 @@ impl<R: BufRead> Lines<R> {
 impl<R> Lines<R> {
     /// Returns the line, without the mark that some programs put at the beginning of a UTF-8 file.
     fn bytes(&self) -> &[u8] {
-        let marked = if self.number == 1 {
-            self.line.strip_prefix(b"\xef\xbb\xbf")
-        } else {
-            None
-        };
+        let marked = if self.number == 1 { self.line.strip_prefix(b"\xef\xbb\xbf") } else { None };
         marked.unwrap_or(&self.line)
     }
 
@@ -358,10 +320,7 @@ impl<R> Lines<R> {
     /// Returns where the line begins. A line that is too long is never given again, so its length
     /// is not needed.
     fn start(&self) -> u64 {
-        self.offset
-            - u64::try_from(self.line.len())
-                .unwrap_or(u64::MAX)
-                .min(self.offset)
+        self.offset - u64::try_from(self.line.len()).unwrap_or(u64::MAX).min(self.offset)
     }
 }
 
@@ -383,17 +342,11 @@ fn row(line: &[u8]) -> Result<Imported, Problem> {
     let row: Row = serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
         let words = error.to_string();
         // The parser counts lines within the line.
-        let what = words
-            .rsplit_once(" at line ")
-            .map_or(words.as_str(), |(what, _)| what);
+        let what = words.rsplit_once(" at line ").map_or(words.as_str(), |(what, _)| what);
         Problem::Json(format!("column {}: {what}", error.column()))
     })?;
     let author = row.author.ok_or(Problem::Missing("author"))?;
-    let time = row
-        .time
-        .ok_or(Problem::Missing("time"))?
-        .as_u64()
-        .ok_or(Problem::Time)?;
+    let time = row.time.ok_or(Problem::Missing("time"))?.as_u64().ok_or(Problem::Time)?;
     let text = row.text.ok_or(Problem::Missing("text"))?;
     checked(author, time, row.channel, text)
 }
@@ -415,19 +368,14 @@ fn is_separator(line: &[u8]) -> bool {
 /// Takes off the `>` that mail programs put before `From ` inside a mail.
 fn unquoted(line: &[u8]) -> &[u8] {
     let bare = line.iter().position(|&byte| byte != b'>').unwrap_or(0);
-    if bare > 0 && line[bare..].starts_with(b"From ") {
-        &line[1..]
-    } else {
-        line
-    }
+    if bare > 0 && line[bare..].starts_with(b"From ") { &line[1..] } else { line }
 }
 
 fn read_mail(raw: &[u8]) -> Result<Imported, Problem> {
     let mail = MessageParser::default().parse(raw).ok_or(Problem::NoMail)?;
     let sender = mail.from().and_then(|from| from.first());
-    let author = sender
-        .and_then(display_name)
-        .ok_or(Problem::Missing("author (the header From)"))?;
+    let author =
+        sender.and_then(display_name).ok_or(Problem::Missing("author (the header From)"))?;
     let date = mail
         .date()
         .filter(|date| date.is_valid())
@@ -436,10 +384,7 @@ fn read_mail(raw: &[u8]) -> Result<Imported, Problem> {
     let subject = mail.subject().unwrap_or_default().trim();
     let body = mail.body_text(0).unwrap_or_default().replace("\r\n", "\n");
     let body = body.trim_end().trim_start_matches('\n');
-    let parts: Vec<&str> = [subject, body]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<&str> = [subject, body].into_iter().filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
         return Err(Problem::Missing("text"));
     }
@@ -450,20 +395,12 @@ fn read_mail(raw: &[u8]) -> Result<Imported, Problem> {
 /// whole address is nobody's business on a feed that spreads.
 fn display_name(sender: &Addr<'_>) -> Option<String> {
     let given = [sender.name(), sender.address()];
-    let shown = given
-        .into_iter()
-        .flatten()
-        .map(str::trim)
-        .find(|name| !name.is_empty())?;
-    let bare = match (
-        sender.address(),
-        shown.split_once(" at "),
-        shown.split_once('@'),
-    ) {
+    let shown = given.into_iter().flatten().map(str::trim).find(|name| !name.is_empty())?;
+    let bare = match (sender.address(), shown.split_once(" at "), shown.split_once('@')) {
         // Archives of mailing lists write `ana at example.org (Ana Ruiz)`, which is no address.
-        (None, Some((local, rest)), _) => rest
-            .split_once('(')
-            .map_or(local, |(_, name)| name.trim_end_matches(')')),
+        (None, Some((local, rest)), _) => {
+            rest.split_once('(').map_or(local, |(_, name)| name.trim_end_matches(')'))
+        }
         (_, _, Some((local, _))) => local,
         _ => shown,
     };
@@ -492,22 +429,12 @@ fn checked(
     if time >= TIME_END {
         return Err(Problem::Time);
     }
-    Ok(Imported {
-        author,
-        time,
-        channel,
-        text,
-        offset_after: 0,
-    })
+    Ok(Imported { author, time, channel, text, offset_after: 0 })
 }
 
 fn limited(field: &'static str, value: &str, least: usize, limit: usize) -> Result<(), Problem> {
     match value.len() {
-        found if found > limit => Err(Problem::OverLimit {
-            field,
-            found,
-            limit,
-        }),
+        found if found > limit => Err(Problem::OverLimit { field, found, limit }),
         found if found < least => Err(Problem::Missing(field)),
         _ => Ok(()),
     }
@@ -519,15 +446,8 @@ fn located(
     offset_after: u64,
 ) -> Result<Imported, Fault> {
     match found {
-        Ok(message) => Ok(Imported {
-            offset_after,
-            ..message
-        }),
-        Err(problem) => Err(Fault {
-            line,
-            offset_after,
-            problem,
-        }),
+        Ok(message) => Ok(Imported { offset_after, ..message }),
+        Err(problem) => Err(Fault { line, offset_after, problem }),
     }
 }
 
@@ -627,10 +547,7 @@ mod tests {
         let mut mailbox = Mailbox::open(BufReader::new(source), 0).unwrap();
         assert!(mailbox.next().unwrap().is_ok());
         let fault = mailbox.next().unwrap().unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "line 2: longer than the limit of 1,048,576 bytes"
-        );
+        assert_eq!(fault.to_string(), "line 2: longer than the limit of 1,048,576 bytes");
         assert!(mailbox.next().unwrap().is_ok());
         assert!(mailbox.next().is_none());
         assert!(mailbox.lines.line.capacity() <= 2 * LINE_BYTES);
@@ -709,37 +626,21 @@ mod tests {
 
     #[test]
     fn mails_over_a_limit_are_refused_and_the_rest_goes_on() {
-        let long_text = format!(
-            "{MAILS}{}\nFrom x Mon Mar  2 10:00:00 2026\n",
-            "word word\n".repeat(1_700)
-        );
-        assert_eq!(
-            shown(&long_text)[3],
-            "line 34: text has 17,006 bytes, the limit is 16,000"
-        );
+        let long_text =
+            format!("{MAILS}{}\nFrom x Mon Mar  2 10:00:00 2026\n", "word word\n".repeat(1_700));
+        assert_eq!(shown(&long_text)[3], "line 34: text has 17,006 bytes, the limit is 16,000");
         let long_line = format!("{MAILS}{}\n\n{MAILS}", "x".repeat(LINE_BYTES));
         let found = shown(&long_line);
-        assert_eq!(
-            found[3],
-            "line 34: longer than the limit of 1,048,576 bytes"
-        );
+        assert_eq!(found[3], "line 34: longer than the limit of 1,048,576 bytes");
         assert_eq!(
             found[4..6],
-            shown(MAILS)
-                .iter()
-                .map(|line| line.replace("line 12", "line 52"))
-                .collect::<Vec<_>>()[..2]
+            shown(MAILS).iter().map(|line| line.replace("line 12", "line 52")).collect::<Vec<_>>()
+                [..2]
         );
-        let long_mail = format!(
-            "{MAILS}{}\n{MAILS}",
-            "0123456789abcde\n".repeat(MAIL_BYTES / 16)
-        );
+        let long_mail = format!("{MAILS}{}\n{MAILS}", "0123456789abcde\n".repeat(MAIL_BYTES / 16));
         let mut items = Mailbox::open(BufReader::new(long_mail.as_bytes()), 0).unwrap();
         let fault = items.nth(3).unwrap().unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "line 34: a mail longer than the limit of 16,777,216 bytes"
-        );
+        assert_eq!(fault.to_string(), "line 34: a mail longer than the limit of 16,777,216 bytes");
         assert_eq!(items.flatten().count(), 3);
     }
 
@@ -771,10 +672,7 @@ mod tests {
         let file = "{\"author\":\"A\",\"time\":1,\"text\":\"x\"}\n";
         for start in [5, 1000] {
             let error = Mailbox::open(file.as_bytes(), start).unwrap_err();
-            assert_eq!(
-                error.message,
-                "the import file is not the one that was begun"
-            );
+            assert_eq!(error.message, "the import file is not the one that was begun");
         }
     }
 
@@ -785,16 +683,10 @@ mod tests {
         for (file, message) in [
             ("", "the import file is empty"),
             (" \n\n", "the import file is empty"),
-            (
-                "Fromage",
-                "the import file is neither JSON Lines nor an mbox",
-            ),
+            ("Fromage", "the import file is neither JSON Lines nor an mbox"),
             ("[{}]", "the import file is neither JSON Lines nor an mbox"),
         ] {
-            assert_eq!(
-                Mailbox::open(file.as_bytes(), 0).unwrap_err().message,
-                message
-            );
+            assert_eq!(Mailbox::open(file.as_bytes(), 0).unwrap_err().message, message);
         }
     }
 
@@ -826,21 +718,11 @@ mod tests {
         let authors = distinct(|message| message.author.clone());
         let channels = distinct(|message| message.channel.clone().unwrap());
         assert_eq!((authors.len(), channels.len()), (8, 5));
-        assert!(
-            authors
-                .union(&channels)
-                .all(|name| text::name(name).as_ref() == Ok(name))
-        );
-        assert!(
-            messages
-                .iter()
-                .all(|message| text::safe_block(&message.text) == message.text)
-        );
+        assert!(authors.union(&channels).all(|name| text::name(name).as_ref() == Ok(name)));
+        assert!(messages.iter().all(|message| text::safe_block(&message.text) == message.text));
         // One telephone believes that it is 1970; all others agree about the order.
-        let sane = messages
-            .iter()
-            .map(|message| message.time)
-            .filter(|&time| time >= 1_772_438_400);
+        let sane =
+            messages.iter().map(|message| message.time).filter(|&time| time >= 1_772_438_400);
         assert!(sane.clone().is_sorted());
         assert_eq!(sane.count(), 198);
     }

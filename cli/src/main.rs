@@ -17,6 +17,7 @@ mod run;
 mod show;
 mod text;
 mod view;
+mod village;
 mod when;
 
 use std::process::ExitCode;

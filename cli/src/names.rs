@@ -94,14 +94,15 @@ impl People {
         match Id::parse(typed) {
             // A feed can be meant of which nothing has come yet.
             Ok(Id::Feed(feed)) => return Ok(vec![feed]),
-            Err(fault @ (IdFault::WrongChecksum | IdFault::MixedCase)) => {
+            Err(fault @ IdFault::WrongChecksum) => {
                 return Err(CliError::new(Kind::Input, format!("`{typed}` is not an id"))
                     .because(&fault)
                     .hint("copy it once more, whole"));
             }
             Ok(Id::Account(_) | Id::Entry(_)) | Err(_) => {}
         }
-        let picked = pick::pick(typed, "feed", &self.candidates())?;
+        let candidates = self.candidates();
+        let picked = pick::pick(typed, "feed", &candidates)?;
         match Id::parse(&picked.id) {
             Ok(Id::Feed(feed)) => Ok(vec![feed]),
             Ok(Id::Account(account)) => Ok(self.devices(&account)),
@@ -156,11 +157,11 @@ pub(crate) fn entry(
         [] => Err(CliError::new(Kind::Input, format!("no entry here has the id `{typed}`"))
             .hint("`thistle query` shows the ids of entries")),
         several => {
-            let error =
-                CliError::new(Kind::Input, format!("`{typed}` could mean several entries"));
-            let listed = several.iter().take(8).fold(error, |error, (id, ..)| {
-                error.since(ids::entry_text(id.as_bytes()))
-            });
+            let error = CliError::new(Kind::Input, format!("`{typed}` could mean several entries"));
+            let listed = several
+                .iter()
+                .take(8)
+                .fold(error, |error, (id, ..)| error.since(ids::entry_text(id.as_bytes())));
             Err(listed.hint("type more characters of the id"))
         }
     }

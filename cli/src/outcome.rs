@@ -16,10 +16,7 @@ use crate::text;
 /// Every exit code and what it means; the help and the man page print this table.
 pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
     (0, "done, or whoever read the output has heard enough"),
-    (
-        1,
-        "the input is bad, nothing was found, or a name fits more than one",
-    ),
+    (1, "the input is bad, nothing was found, or a name fits more than one"),
     (2, "the command line is wrong"),
     (3, "the store cannot be opened or written"),
     (4, "done, but some of the input was refused"),
@@ -78,12 +75,7 @@ pub(crate) struct CliError {
 impl CliError {
     /// Creates a failure without causes and hints.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            because: Vec::new(),
-            hints: Vec::new(),
-        }
+        Self { kind, message: message.into(), because: Vec::new(), hints: Vec::new() }
     }
 
     /// Creates the failure to write output; a broken pipe is none.
@@ -178,15 +170,8 @@ struct JsonError<'a> {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 7] = [
-        Kind::Usage,
-        Kind::Input,
-        Kind::Store,
-        Kind::Refused,
-        Kind::Busy,
-        Kind::Bug,
-        Kind::Hangup,
-    ];
+    const KINDS: [Kind; 7] =
+        [Kind::Usage, Kind::Input, Kind::Store, Kind::Refused, Kind::Busy, Kind::Bug, Kind::Hangup];
 
     fn shown(error: &CliError) -> String {
         let mut out = Vec::new();
@@ -248,10 +233,7 @@ mod tests {
     #[test]
     fn a_broken_pipe_is_silent_and_no_failure() {
         let error = CliError::output(&io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(
-            (error.code(), shown(&error), json(&error)),
-            (0, String::new(), String::new())
-        );
+        assert_eq!((error.code(), shown(&error), json(&error)), (0, String::new(), String::new()));
         let error = CliError::output(&io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(error.code(), 1);
         assert!(shown(&error).starts_with("error: cannot write the output\n  because: "));

@@ -38,11 +38,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Returns how an error names it: its id is always there, to be typed next.
     fn listed(&self) -> String {
-        label(
-            self.names.first().map_or("", String::as_str),
-            &self.short,
-            true,
-        )
+        label(self.names.first().map_or("", String::as_str), &self.short, true)
     }
 
     fn has_name(&self, folded: &str) -> bool {
@@ -51,10 +47,7 @@ impl Candidate {
 
     /// Returns whether the id begins so, with or without its `feed1`.
     fn has_prefix(&self, typed: &str) -> bool {
-        let bare = self
-            .id
-            .split_once('1')
-            .map_or(self.id.as_str(), |(_, bare)| bare);
+        let bare = self.id.split_once('1').map_or(self.id.as_str(), |(_, bare)| bare);
         let typed_bare = match typed.split_once('1') {
             // Only a beginning of this kind of id is cut off: `acct1...` never finds a feed.
             Some((kind, rest)) if self.id.starts_with(kind) && !kind.is_empty() => rest,
@@ -120,27 +113,21 @@ pub(crate) fn shared(names: &[&str]) -> Vec<bool> {
         }
     }
     let twice = |form: &[String; 2]| {
-        seen.iter()
-            .zip(form)
-            .any(|(seen, form)| seen.get(form.as_str()) > Some(&1))
+        seen.iter().zip(form).any(|(seen, form)| seen.get(form.as_str()) > Some(&1))
     };
     forms.iter().map(twice).collect()
 }
 
 fn ambiguous(typed: &str, what: &str, several: &[&Candidate]) -> CliError {
-    let mut error = CliError::new(
-        Kind::Input,
-        format!("`{typed}` could mean {} {what}s", several.len()),
-    );
+    let mut error =
+        CliError::new(Kind::Input, format!("`{typed}` could mean {} {what}s", several.len()));
     for candidate in several.iter().take(LISTED) {
         error = error.since(candidate.listed());
     }
     if several.len() > LISTED {
         error = error.since(format!("and {} more", several.len() - LISTED));
     }
-    let shorts_differ = several
-        .windows(2)
-        .all(|pair| pair[0].short != pair[1].short);
+    let shorts_differ = several.windows(2).all(|pair| pair[0].short != pair[1].short);
     error.hint(if shorts_differ {
         "type the id in the brackets"
     } else {
@@ -149,28 +136,19 @@ fn ambiguous(typed: &str, what: &str, several: &[&Candidate]) -> CliError {
 }
 
 fn nothing(typed: &str, folded: &str, what: &str, candidates: &[Candidate]) -> CliError {
-    let error = CliError::new(
-        Kind::Input,
-        format!("no {what} is called `{typed}`, and none has that id"),
-    );
+    let error =
+        CliError::new(Kind::Input, format!("no {what} is called `{typed}`, and none has that id"));
     // Longer input is no slip of a finger, and comparing it with every name would take long.
-    let near = if folded.len() > 2 * text::NAME_BYTES {
-        Vec::new()
-    } else {
-        nearest(folded, candidates)
-    };
+    let near =
+        if folded.len() > 2 * text::NAME_BYTES { Vec::new() } else { nearest(folded, candidates) };
     if !near.is_empty() {
         return error.hint(format!("did you mean {}?", near.join(" or ")));
     }
     let bare = folded.split_once('1').map_or(folded, |(_, bare)| bare);
     if bare.chars().count() < PREFIX_CHARS
-        && candidates
-            .iter()
-            .any(|one| one.id.starts_with(folded) || one.short.starts_with(bare))
+        && candidates.iter().any(|one| one.id.starts_with(folded) || one.short.starts_with(bare))
     {
-        return error.hint(format!(
-            "a shortened id needs at least {PREFIX_CHARS} characters"
-        ));
+        return error.hint(format!("a shortened id needs at least {PREFIX_CHARS} characters"));
     }
     error
 }
@@ -190,10 +168,7 @@ fn nearest(folded: &str, candidates: &[Candidate]) -> Vec<String> {
     }
     near.sort();
     near.dedup();
-    near.into_iter()
-        .take(OFFERED)
-        .map(|(_, label)| label)
-        .collect()
+    near.into_iter().take(OFFERED).map(|(_, label)| label).collect()
 }
 
 /// Counts the slips between two words: a character too many, too few, another one, or two
@@ -204,9 +179,7 @@ fn slips(a: &[char], b: &[char]) -> usize {
     for (i, &from) in a.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, &to) in b.iter().enumerate() {
-            let mut least = (row[j] + usize::from(from != to))
-                .min(row[j + 1] + 1)
-                .min(next[j] + 1);
+            let mut least = (row[j] + usize::from(from != to)).min(row[j + 1] + 1).min(next[j] + 1);
             if i > 0 && j > 0 && from == b[j - 1] && a[i - 1] == to {
                 least = least.min(before[j - 1] + 1);
             }
@@ -220,12 +193,7 @@ fn slips(a: &[char], b: &[char]) -> usize {
 /// Returns a name or an id in the form in which they are compared.
 fn fold(name: &str) -> String {
     // Composed again afterwards: lower case can come apart into a letter and a mark.
-    name.trim()
-        .nfc()
-        .collect::<String>()
-        .to_lowercase()
-        .nfc()
-        .collect()
+    name.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
 #[cfg(test)]
@@ -257,9 +225,7 @@ mod tests {
             Ok(candidate) => candidate.id.clone(),
             Err(error) => {
                 assert_eq!(error.kind, Kind::Input);
-                [vec![error.message], error.because, error.hints]
-                    .concat()
-                    .join(" / ")
+                [vec![error.message], error.because, error.hints].concat().join(" / ")
             }
         }
     }
@@ -297,9 +263,8 @@ mod tests {
         // One is called like the beginning of another's id.
         assert!(found("k3x9z").starts_with("`k3x9z` could mean 2 feeds"));
         assert!(found("wwww").starts_with("`wwww` could mean 2 feeds"));
-        let crowd: Vec<Candidate> = (10..30)
-            .map(|n| candidate(&format!("feed1same{n}"), &[]))
-            .collect();
+        let crowd: Vec<Candidate> =
+            (10..30).map(|n| candidate(&format!("feed1same{n}"), &[])).collect();
         let error = pick("same", "feed", &crowd).unwrap_err();
         assert_eq!(error.because.len(), LISTED + 1);
         assert_eq!(error.because[0], "same10");
@@ -332,10 +297,7 @@ mod tests {
         assert_eq!(label("Ana", "k3x9q2mf", true), "Ana (k3x9q2mf)");
         assert_eq!(label("", "k3x9q2mf", false), "k3x9q2mf");
         assert_eq!(label("A\u{1b}[2Jna\n", "k3x9q2mf", false), "Ana");
-        assert_eq!(
-            label("Ana (qqqq2222)", "k3x9q2mf", false),
-            "Ana (qqqq2222) (k3x9q2mf)"
-        );
+        assert_eq!(label("Ana (qqqq2222)", "k3x9q2mf", false), "Ana (qqqq2222) (k3x9q2mf)");
     }
 
     #[test]

@@ -19,11 +19,12 @@ use crate::args::{Args, Bundle, Command, Debug};
 use crate::commands::{self, bundle, export, import, init, meta, people, read, status, write};
 use crate::context::{Context, Shared, Streams};
 use crate::control::{self, Asked, Request, Serve, Server};
+use crate::debug;
 use crate::facts::Facts;
 use crate::home::{Home, Opened};
 use crate::host::Host;
 use crate::outcome::{CliError, Kind};
-use crate::debug;
+use crate::village;
 
 /// How long a command waits for others that hold the store and do not serve it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +60,9 @@ fn homeless(args: &Args, streams: &mut Streams) -> Option<Result<u8, CliError>> 
             let home = Home::locate(args.home.as_deref(), facts.folder())?;
             init::run(init, &home, &facts, streams)
         }),
+        Command::Village(village) => {
+            Facts::here().and_then(|facts| village::run(village, &facts, streams))
+        }
         Command::Bundle(Bundle::Show(show)) => {
             Facts::here().and_then(|facts| bundle::show(show, &facts, streams))
         }
@@ -140,7 +144,12 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
             Asked::Cut { .. } | Asked::Nobody => match home.open(request.facts.now())? {
                 Opened::Node(node) => {
                     let Request { input, facts, .. } = request;
-                    return Ok(Entered::Holding(Box::new(Held { node: *node, home, facts, input })));
+                    return Ok(Entered::Holding(Box::new(Held {
+                        node: *node,
+                        home,
+                        facts,
+                        input,
+                    })));
                 }
                 Opened::Taken => {}
             },
@@ -229,6 +238,7 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Confirm => write::confirm(ctx),
         Command::Bundle(Bundle::Show(_))
         | Command::Init(_)
+        | Command::Village(_)
         | Command::Debug(_)
         | Command::Completions(_)
         | Command::Man => unreachable!("`homeless` carries these out"),

@@ -51,7 +51,7 @@ impl Paint {
 
 /// An entry as `query --json` prints it.
 pub(crate) fn hit_fields(hit: &Hit, people: &People) -> Fields {
-    let Hit { held, content, received, lamport, .. } = hit;
+    let Hit { held, content, received, lamport } = hit;
     let post = content.as_ref().and_then(view::post_of);
     let at = received.as_ref().and_then(|by| when::rfc3339(by.wall / 1000, &TimeZone::UTC));
     let mut fields = Fields::default()
@@ -132,11 +132,9 @@ fn words(held: &Held, content: Option<&Content>, people: &People) -> String {
         Content::Profile(profile) => {
             format!("is called {}: {}", text::safe(&profile.name), profile.about)
         }
-        Content::Relation(relation) => format!(
-            "{}: {}",
-            view::relation_word(relation.state),
-            people.label(&relation.feed)
-        ),
+        Content::Relation(relation) => {
+            format!("{}: {}", view::relation_word(relation.state), people.label(&relation.feed))
+        }
         Content::Certificate(certificate) => {
             format!("is a feed of {}", ids::account_text(&certificate.account))
         }
@@ -201,11 +199,7 @@ pub(crate) fn feed_fields(info: &FeedInfo, people: &People) -> Fields {
 }
 
 /// Prints all feeds for a person.
-pub(crate) fn feeds(
-    people: &People,
-    facts: &Facts,
-    streams: &mut Streams,
-) -> Result<(), CliError> {
+pub(crate) fn feeds(people: &People, facts: &Facts, streams: &mut Streams) -> Result<(), CliError> {
     let paint = Paint(facts.colour);
     let labels: Vec<String> = people
         .feeds()
@@ -217,7 +211,7 @@ pub(crate) fn feeds(
         let id = ids::feed_text(&info.feed);
         let gap = " ".repeat(columns - text::width(label));
         let line = format!(
-            "{}{gap}  {}  {:<8} {:>9} entries {:>10}  {}",
+            "{}{gap}  {}  {:<8} {:>9}  {:>10}  {}",
             paint.bold(label),
             ids::short(&id),
             info.class.name(),
@@ -262,9 +256,9 @@ pub(crate) fn status_fields(me: &Me, status: &Status, left_out: &[(FeedId, u64)]
     let usage = status.usage.iter().map(|(class, bytes, quota)| {
         serde_json::json!({"class": class.name(), "bytes": bytes, "quota": quota})
     });
-    let left = left_out.iter().map(|(feed, last)| {
-        serde_json::json!({"feed": ids::feed_text(feed), "up_to": last})
-    });
+    let left = left_out
+        .iter()
+        .map(|(feed, last)| serde_json::json!({"feed": ids::feed_text(feed), "up_to": last}));
     Fields::default()
         .with("feed", ids::feed_text(&me.feed))
         .with("account", ids::account_text(&me.account))
@@ -302,9 +296,9 @@ pub(crate) fn status(
     let unconfirmed = if me.confirmed { "" } else { " (unconfirmed: run `thistle confirm`)" };
     streams.line(&format!("Feed     {feed}{unconfirmed}"))?;
     streams.line(&format!(
-        "Holds    {} entries of {} feeds",
-        when::count(status.entries),
-        when::count(status.feeds)
+        "Holds    {} of {}",
+        when::entries(status.entries),
+        when::feeds(status.feeds)
     ))?;
     for (class, bytes, quota) in &status.usage {
         if *bytes > 0 {
@@ -327,8 +321,8 @@ pub(crate) fn status(
     }
     if !left_out.is_empty() {
         streams.line(&format!(
-            "Left out {} feeds of strangers; `thistle quota stranger SIZE` gives them room",
-            when::count(left_out.len() as u64)
+            "Left out {} of strangers; `thistle quota stranger SIZE` gives room",
+            when::feeds(left_out.len() as u64)
         ))?;
     }
     Ok(())

@@ -80,24 +80,15 @@ pub(crate) fn safe_block(text: &str) -> String {
 pub(crate) fn name(input: &str) -> Result<String, NameFault> {
     // Controls first: trimming would take a tab or a line break silently, and those are mistakes
     // worth telling.
-    if let Some(hidden) = input
-        .trim_matches([' ', '\n', '\r'])
-        .chars()
-        .find(|ch| ch.is_control())
-    {
+    if let Some(hidden) = input.trim_matches([' ', '\n', '\r']).chars().find(|ch| ch.is_control()) {
         return Err(NameFault::Hidden(hidden));
     }
     let composed: String = input.nfc().collect();
     let name = composed.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = safe(&name);
     if shown != name {
-        let hidden = name
-            .chars()
-            .zip(shown.chars().map(Some).chain(std::iter::repeat(None)));
-        let found = hidden
-            .filter(|&(ch, seen)| Some(ch) != seen)
-            .map(|(ch, _)| ch)
-            .next();
+        let hidden = name.chars().zip(shown.chars().map(Some).chain(std::iter::repeat(None)));
+        let found = hidden.filter(|&(ch, seen)| Some(ch) != seen).map(|(ch, _)| ch).next();
         return Err(found.map_or(NameFault::Empty, NameFault::Hidden));
     }
     if name.contains(BRAILLE_BLANK) {
@@ -110,10 +101,7 @@ pub(crate) fn name(input: &str) -> Result<String, NameFault> {
         return Err(NameFault::TooLong(name.len()));
     }
     let folded = name.to_lowercase();
-    if ["feed1", "acct1", "entry1"]
-        .iter()
-        .any(|start| folded.starts_with(start))
-    {
+    if ["feed1", "acct1", "entry1"].iter().any(|start| folded.starts_with(start)) {
         return Err(NameFault::LikeAnId);
     }
     Ok(name)
@@ -131,10 +119,8 @@ pub(crate) fn look_alike(a: &str, b: &str) -> bool {
 /// written, `ANA` is like `ana` only once the case is gone.
 pub(crate) fn likeness(name: &str) -> [String; 2] {
     // Spaces go too, since `Ana ` and `Ana`, `Anne Marie` and `AnneMarie` are told apart by nobody.
-    let bare: String = safe(name)
-        .nfkc()
-        .filter(|&ch| !ch.is_whitespace() && !is_joiner(ch))
-        .collect();
+    let bare: String =
+        safe(name).nfkc().filter(|&ch| !ch.is_whitespace() && !is_joiner(ch)).collect();
     let folded = bare.to_lowercase();
     // Folded once more afterwards, since the skeleton of a digit may be a capital: `0` becomes `O`.
     let folded = skeleton(&folded).collect::<String>().to_lowercase();
@@ -151,9 +137,7 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    let mut line = prefix(text, columns.saturating_sub(CUT.len()))
-        .trim_end()
-        .to_owned();
+    let mut line = prefix(text, columns.saturating_sub(CUT.len())).trim_end().to_owned();
     line.push_str(&CUT[..CUT.len().min(columns)]);
     line
 }
@@ -172,11 +156,8 @@ pub(crate) fn wrap(text: &str, columns: usize, indent: usize) -> String {
             }
             while width(word) > room {
                 let fits = prefix(word, room);
-                let head = if fits.is_empty() {
-                    clusters(word).next().unwrap_or(word)
-                } else {
-                    fits
-                };
+                let head =
+                    if fits.is_empty() { clusters(word).next().unwrap_or(word) } else { fits };
                 if head.len() == word.len() {
                     break;
                 }
@@ -191,13 +172,9 @@ pub(crate) fn wrap(text: &str, columns: usize, indent: usize) -> String {
         lines.push(line);
     }
     let margin = " ".repeat(indent);
-    let indented = lines.iter().map(|line| {
-        if line.is_empty() {
-            String::new()
-        } else {
-            format!("{margin}{line}")
-        }
-    });
+    let indented = lines
+        .iter()
+        .map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") });
     indented.collect::<Vec<_>>().join("\n")
 }
 
@@ -275,11 +252,7 @@ fn clean(text: &str, layout: Layout) -> String {
             ZWJ | ZWNJ | VARIATION_FIRST..=VARIATION_LAST => out.push(shown),
             _ if is_combining_mark(shown) && marks_left == 0 => continue,
             _ => {
-                marks_left = if is_combining_mark(shown) {
-                    marks_left - 1
-                } else {
-                    MARKS
-                };
+                marks_left = if is_combining_mark(shown) { marks_left - 1 } else { MARKS };
                 out.push(shown);
             }
         }
@@ -295,21 +268,17 @@ fn clean(text: &str, layout: Layout) -> String {
 /// nothing is hidden.
 fn after_sequence(introducer: char, rest: Chars<'_>) -> Chars<'_> {
     let mut chars = rest.clone();
-    let kind = if introducer == '\u{1b}' {
-        chars.next()
-    } else {
-        Some(introducer)
-    };
+    let kind = if introducer == '\u{1b}' { chars.next() } else { Some(introducer) };
     let ended = match kind {
-        Some('[' | '\u{9b}') => chars
-            .find(|ch| !matches!(ch, ' '..='?'))
-            .is_some_and(|ch| matches!(ch, '@'..='~')),
+        Some('[' | '\u{9b}') => {
+            chars.find(|ch| !matches!(ch, ' '..='?')).is_some_and(|ch| matches!(ch, '@'..='~'))
+        }
         Some(']' | 'P' | 'X' | '^' | '_' | '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => {
             ends_string(&mut chars)
         }
-        Some(' '..='/') => chars
-            .find(|ch| !matches!(ch, ' '..='/'))
-            .is_some_and(|ch| matches!(ch, '0'..='~')),
+        Some(' '..='/') => {
+            chars.find(|ch| !matches!(ch, ' '..='/')).is_some_and(|ch| matches!(ch, '0'..='~'))
+        }
         Some('0'..='~') => true,
         _ => false,
     };
@@ -431,17 +400,11 @@ mod tests {
         for (text, shown) in [
             ("a\u{1b}[31mred\u{1b}[0m", "ared"),
             ("a\u{1b}]0;title\u{7}b", "ab"),
-            (
-                "a\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{1b}\\b",
-                "alinkb",
-            ),
+            ("a\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{1b}\\b", "alinkb"),
             ("a\u{9b}2Jb", "ab"),
             ("a\u{90}q#0\u{9c}b", "ab"),
             ("a\u{1b}(0b\u{1b}cc", "abc"),
-            (
-                "never ended \u{1b}]0;still shown",
-                "never ended ]0;still shown",
-            ),
+            ("never ended \u{1b}]0;still shown", "never ended ]0;still shown"),
             ("\u{1b}[12é", "[12é"),
             ("end\u{1b}", "end"),
             ("\u{1b}\u{1b}[Ax", "x"),
@@ -460,10 +423,7 @@ mod tests {
     fn no_single_character_gets_past() {
         // All that is assigned, and the edges of the private planes: the rest is one range.
         let private = ['\u{effff}', '\u{f0000}', '\u{100000}', char::MAX];
-        for ch in ('\0'..='\u{33fff}')
-            .chain('\u{e0000}'..='\u{e0fff}')
-            .chain(private)
-        {
+        for ch in ('\0'..='\u{33fff}').chain('\u{e0000}'..='\u{e0fff}').chain(private) {
             for text in [safe(&format!("a{ch}b")), safe_block(&format!("a{ch}b"))] {
                 let bad = text
                     .chars()
@@ -492,10 +452,7 @@ mod tests {
 
     #[test]
     fn line_breaks_become_spaces_or_stay() {
-        assert_eq!(
-            safe("\none\r\ntwo\tthree\u{2029}\u{85}four\n"),
-            "one two three four"
-        );
+        assert_eq!(safe("\none\r\ntwo\tthree\u{2029}\u{85}four\n"), "one two three four");
         assert_eq!(
             safe_block("one\r\ntwo\rthree\n\tfour\u{2028}five"),
             "one\ntwothree\n    four\nfive"
@@ -506,11 +463,7 @@ mod tests {
     fn stacked_marks_are_cut() {
         let stacked = format!("Z{}algo", "\u{301}".repeat(40));
         assert_eq!(safe(&stacked), format!("Z{}algo", "\u{301}".repeat(4)));
-        assert_eq!(
-            safe("\u{301}\u{301}a"),
-            "a",
-            "a mark with nothing to stand on"
-        );
+        assert_eq!(safe("\u{301}\u{301}a"), "a", "a mark with nothing to stand on");
         assert_eq!(safe_block("a\n\u{301}b"), "a\nb");
         // Joiners between marks do not buy more of them.
         let fed = format!("ا{}", "\u{64b}\u{200d}".repeat(20));
@@ -566,12 +519,7 @@ mod tests {
         ] {
             assert!(look_alike(a, b) && look_alike(b, a), "{a} {b}");
         }
-        for (a, b) in [
-            ("Ana", "Anna"),
-            ("Lia", "Ila"),
-            ("José", "Jose"),
-            ("مریم", "مری"),
-        ] {
+        for (a, b) in [("Ana", "Anna"), ("Lia", "Ila"), ("José", "Jose"), ("مریم", "مری")] {
             assert!(!look_alike(a, b), "{a} {b}");
         }
     }
@@ -584,10 +532,7 @@ mod tests {
         assert_eq!(fit("漢字漢字", 7), "漢字...");
         assert_eq!(fit("漢字漢字", 6), "漢...");
         assert_eq!(fit("👩‍🚒👩‍🚒👩‍🚒", 5), "👩‍🚒...");
-        assert_eq!(
-            fit("e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}", 4),
-            "e\u{301}..."
-        );
+        assert_eq!(fit("e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}", 4), "e\u{301}...");
         assert_eq!(fit("🇨🇭🇳🇱🇨🇭", 5), "🇨🇭...");
         assert_eq!(fit("long", 2), "..");
         assert_eq!(fit("long", 0), "");
@@ -599,29 +544,15 @@ mod tests {
 
     #[test]
     fn paragraphs_wrap_with_an_indent() {
-        assert_eq!(
-            wrap("the bridge is out again", 12, 2),
-            "  the bridge\n  is out\n  again"
-        );
+        assert_eq!(wrap("the bridge is out again", 12, 2), "  the bridge\n  is out\n  again");
         assert_eq!(wrap("one\n\ntwo", 20, 4), "    one\n\n    two");
         assert_eq!(wrap("abcdefgh ij", 5, 1), " abcd\n efgh\n ij");
         assert_eq!(wrap("漢字漢字", 4, 0), "漢字\n漢字");
-        assert_eq!(
-            wrap("漢字", 1, 0),
-            "漢\n字",
-            "wider than the line, and still it ends"
-        );
+        assert_eq!(wrap("漢字", 1, 0), "漢\n字", "wider than the line, and still it ends");
         assert_eq!(wrap("", 10, 2), "");
         for columns in 4..30 {
-            let wrapped = wrap(
-                "Ana's नमस्ते 漢字 👩‍🚒 می‌خواهم and incomprehensibilities",
-                columns,
-                2,
-            );
-            assert!(
-                wrapped.lines().all(|line| width(line) <= columns),
-                "{columns}: {wrapped}"
-            );
+            let wrapped = wrap("Ana's नमस्ते 漢字 👩‍🚒 می‌خواهم and incomprehensibilities", columns, 2);
+            assert!(wrapped.lines().all(|line| width(line) <= columns), "{columns}: {wrapped}");
         }
     }
 }

@@ -76,11 +76,8 @@ pub(crate) fn rfc3339(seconds: u64, zone: &TimeZone) -> Option<String> {
 pub(crate) fn ttl(typed: &str) -> Result<u32, CliError> {
     let typed = typed.trim();
     let fault = |why: &str| {
-        CliError::new(
-            Kind::Usage,
-            format!("`{typed}` is not a time to live: {why}"),
-        )
-        .hint("write `72h`, `3d`, `2w`, a number of hours, or 0 to keep for ever")
+        CliError::new(Kind::Usage, format!("`{typed}` is not a time to live: {why}"))
+            .hint("write `72h`, `3d`, `2w`, a number of hours, or 0 to keep for ever")
     };
     let hours = match (digits(typed), split_unit(typed)) {
         (Some(hours), _) => Some(hours),
@@ -90,16 +87,9 @@ pub(crate) fn ttl(typed: &str) -> Result<u32, CliError> {
     };
     let hours = hours.ok_or_else(|| fault("it must be a number and `h`, `d` or `w`"))?;
     let over = || {
-        fault(&format!(
-            "{} hours are over the limit of {}",
-            count(hours),
-            count(TTL_HOURS.into())
-        ))
+        fault(&format!("{} hours are over the limit of {}", count(hours), count(TTL_HOURS.into())))
     };
-    u32::try_from(hours)
-        .ok()
-        .filter(|&hours| hours <= TTL_HOURS)
-        .ok_or_else(over)
+    u32::try_from(hours).ok().filter(|&hours| hours <= TTL_HOURS).ok_or_else(over)
 }
 
 /// Reads a size in bytes: `512`, `64K`, `64KiB`, `10M`, `2G`, `1T` in powers of 1024; `64kB`,
@@ -111,18 +101,14 @@ pub(crate) fn size(typed: &str) -> Result<u64, CliError> {
             "write a whole number of bytes, or one with K, M, G or T: `512`, `64K`, `10M`, `2G`",
         )
     };
-    let end = typed
-        .find(|ch: char| !ch.is_ascii_digit())
-        .unwrap_or(typed.len());
+    let end = typed.find(|ch: char| !ch.is_ascii_digit()).unwrap_or(typed.len());
     let number = digits(&typed[..end]).ok_or_else(fault)?;
     let suffix = typed[end..].trim_start().to_ascii_lowercase();
     let (letter, base) = match suffix.as_str() {
         "" | "b" => ("", 1),
         other => match other.strip_suffix("ib") {
             Some(letter) => (letter, 1024),
-            None => other
-                .strip_suffix('b')
-                .map_or((other, 1024), |letter| (letter, 1000)),
+            None => other.strip_suffix('b').map_or((other, 1024), |letter| (letter, 1000)),
         },
     };
     let power = match letter {
@@ -150,11 +136,8 @@ pub(crate) fn bytes(count: u64) -> String {
         unit += 1;
     }
     let tenths = tenths(unit);
-    let name = usize::try_from(unit - 1)
-        .ok()
-        .and_then(|at| UNITS.get(at))
-        .copied()
-        .unwrap_or("EiB");
+    let name =
+        usize::try_from(unit - 1).ok().and_then(|at| UNITS.get(at)).copied().unwrap_or("EiB");
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
@@ -171,6 +154,21 @@ pub(crate) fn count(number: u64) -> String {
     out
 }
 
+/// Returns a number and what is counted: `1 entry`, `1,234 entries`.
+pub(crate) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
+/// [`counted`] entries.
+pub(crate) fn entries(number: u64) -> String {
+    counted(number, "entry", "entries")
+}
+
+/// [`counted`] feeds.
+pub(crate) fn feeds(number: u64) -> String {
+    counted(number, "feed", "feeds")
+}
+
 fn calendar(seconds: u64, zone: &TimeZone, format: &str) -> Option<String> {
     let stamp = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
     let zoned = stamp.to_zoned(zone.clone());
@@ -184,11 +182,7 @@ fn local(typed: &str, edge: Edge, zone: &TimeZone) -> Option<Timestamp> {
         typed.parse::<DateTime>().ok()?
     } else {
         let day = typed.parse::<Date>().ok()?;
-        let day = if edge == Edge::Until {
-            day.tomorrow().ok()?
-        } else {
-            day
-        };
+        let day = if edge == Edge::Until { day.tomorrow().ok()? } else { day };
         day.to_datetime(jiff::civil::Time::midnight())
     };
     zone.to_timestamp(civil).ok()
@@ -200,18 +194,12 @@ fn unsigned(stamp: Timestamp) -> Option<u64> {
 
 /// Reads plain ASCII digits; `parse` alone would take a sign.
 fn digits(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Splits `72h` into 72 and `h`.
 fn split_unit(typed: &str) -> Option<(u64, char)> {
-    let unit = typed
-        .chars()
-        .next_back()
-        .filter(char::is_ascii_alphabetic)?;
+    let unit = typed.chars().next_back().filter(char::is_ascii_alphabetic)?;
     let number = typed[..typed.len() - 1].trim_end();
     Some((digits(number)?, unit.to_ascii_lowercase()))
 }
@@ -271,10 +259,7 @@ mod tests {
         let day = |edge| moment("2026-10-25", edge, NOW, &zurich()).unwrap();
         // The clocks go back on that day, so it has 25 hours.
         assert_eq!(day(Edge::Until) - day(Edge::Since), 25 * 3600);
-        assert_eq!(
-            moment("2026-11-22 14:30", Edge::Until, NOW, &zurich()),
-            Ok(NOW)
-        );
+        assert_eq!(moment("2026-11-22 14:30", Edge::Until, NOW, &zurich()), Ok(NOW));
     }
 
     #[test]
@@ -309,12 +294,7 @@ mod tests {
             assert_eq!(error.kind, Kind::Usage, "{typed}");
             assert_eq!(error.hints.len(), 1);
         }
-        assert!(
-            since("1772438400")
-                .unwrap_err()
-                .message
-                .contains("a bare number")
-        );
+        assert!(since("1772438400").unwrap_err().message.contains("a bare number"));
     }
 
     #[test]
@@ -325,14 +305,8 @@ mod tests {
         assert_eq!(shown(NOW, &TimeZone::UTC), "2026-11-22 13:30 +00:00");
         assert_eq!(shown(TIME_END, &zone), "@1099511627776");
         assert_eq!(shown(u64::MAX, &zone), "@18446744073709551615");
-        assert_eq!(
-            rfc3339(NOW, &zone).as_deref(),
-            Some("2026-11-22T14:30:00+01:00")
-        );
-        assert_eq!(
-            rfc3339(0, &TimeZone::UTC).as_deref(),
-            Some("1970-01-01T00:00:00+00:00")
-        );
+        assert_eq!(rfc3339(NOW, &zone).as_deref(), Some("2026-11-22T14:30:00+01:00"));
+        assert_eq!(rfc3339(0, &TimeZone::UTC).as_deref(), Some("1970-01-01T00:00:00+00:00"));
         assert_eq!(rfc3339(TIME_END, &zone), None);
         for seconds in [0, NOW, TIME_END - 1, 253_402_207_199, 253_402_300_800] {
             let again = since(&rfc3339(seconds, &zone).unwrap_or_else(|| shown(seconds, &zone)));
@@ -369,10 +343,7 @@ mod tests {
             assert_eq!(ttl(typed).unwrap_err().kind, Kind::Usage, "{typed}");
         }
         assert!(
-            ttl("3651d")
-                .unwrap_err()
-                .message
-                .contains("87,624 hours are over the limit of 87,600")
+            ttl("3651d").unwrap_err().message.contains("87,624 hours are over the limit of 87,600")
         );
     }
 
@@ -393,18 +364,7 @@ mod tests {
         ] {
             assert_eq!(size(typed), Ok(expected), "{typed}");
         }
-        for typed in [
-            "",
-            "K",
-            "1.5G",
-            "-1",
-            "10X",
-            "1Ki",
-            "iB",
-            "5iB",
-            "99999999T",
-            "10 MM",
-        ] {
+        for typed in ["", "K", "1.5G", "-1", "10X", "1Ki", "iB", "5iB", "99999999T", "10 MM"] {
             assert_eq!(size(typed).unwrap_err().kind, Kind::Usage, "{typed}");
         }
     }
@@ -422,12 +382,7 @@ mod tests {
         ] {
             assert_eq!(bytes(number), text);
         }
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1234, "1,234"),
-            (1_000_000, "1,000,000"),
-        ] {
+        for (number, text) in [(0, "0"), (999, "999"), (1234, "1,234"), (1_000_000, "1,000,000")] {
             assert_eq!(count(number), text);
         }
     }

@@ -579,9 +579,11 @@ pub(crate) fn payload(
         }
         let Some(stored) = writer.entry(number, seq)? else { continue };
         if !stored.kept.stub.fits(payload) {
-            if outcome == Outcome::Left(Refusal::NoEntry, 0) {
-                outcome = Outcome::Wrong(Reject::WrongPayload);
-            }
+            // Of a forked feed it may be right for a branch that is not kept.
+            outcome = match writer.fork_of(feed)? {
+                Some(fork) if seq >= fork => Outcome::Left(Refusal::OtherBranch, 0),
+                _ => Outcome::Wrong(Reject::WrongPayload),
+            };
             continue;
         }
         let wanted = stored.kept.state == State::Apart && writer.apart(number, seq)?.is_none();

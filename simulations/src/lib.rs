@@ -11,6 +11,10 @@
     clippy::unwrap_used
 )]
 
+mod disk;
 mod seed;
+mod world;
 
+pub use disk::Disk;
 pub use seed::Seed;
+pub use world::{Ending, World};

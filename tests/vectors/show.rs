@@ -5,11 +5,12 @@ use thistle_engine::bundle::{Frame, Head, Opening, Want, What};
 use thistle_engine::content::{Content, Post, RelationState};
 use thistle_engine::entry::{EntryId, Header, Stub};
 use thistle_engine::fork::{Chain, ForkProof};
-use thistle_engine::key::{Context, derive};
+use thistle_engine::key::{Context, FeedId, derive};
 use thistle_engine::segment::{Body, Item, UnverifiedSegment};
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The bytes of a text of hex.
@@ -128,10 +129,7 @@ pub(crate) fn shown_content(content: &Content) -> Value {
             "signature": hex(&device.signature),
         }),
         Content::Receipt(receipt) => {
-            let range = |(feed, first, last): &(_, u64, u64)| {
-                let feed: &thistle_engine::key::FeedId = feed;
-                json!({ "feed": hex(feed.as_bytes()), "first": first, "last": last })
-            };
+            let range = |(feed, first, last): &(FeedId, u64, u64)| json!({ "feed": hex(feed.as_bytes()), "first": first, "last": last });
             let ranges: Vec<Value> = receipt.entries.iter().map(range).collect();
             let state = receipt.state.code();
             json!({ "type": 8, "time": receipt.time, "state": state, "ranges": ranges })
@@ -166,9 +164,7 @@ pub(crate) fn shown_fork(proof: &ForkProof) -> Value {
 }
 
 fn shown_chain(chain: &Chain) -> Value {
-    let entry = |stub: &Stub| {
-        json!({ "ttl": stub.ttl, "size": stub.size, "payload_hash": hex(&stub.payload_hash) })
-    };
+    let entry = |stub: &Stub| json!({ "ttl": stub.ttl, "size": stub.size, "payload_hash": hex(&stub.payload_hash) });
     json!({
         "first_seq": chain.first_seq,
         "prev": id(chain.prev.as_ref()),
@@ -206,7 +202,8 @@ pub(crate) fn shown_frame(frame: &Frame<'_>) -> Value {
 
 /// The fields of an opening, without its kind.
 pub(crate) fn shown_opening(opening: &Opening) -> Map<String, Value> {
-    let ack = opening.ack.map(|(position, hash)| json!({ "position": position, "hash": hex(&hash) }));
+    let ack =
+        opening.ack.map(|(position, hash)| json!({ "position": position, "hash": hex(&hash) }));
     let fields = json!({
         "version": 1,
         "maker": hex(opening.maker.as_bytes()),

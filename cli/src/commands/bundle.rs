@@ -105,10 +105,10 @@ fn created(ctx: &mut Context, path: &Path, gathered: &Gathered) -> Result<(), Cl
         return ctx.streams.object(&fields);
     }
     ctx.streams.line(&format!(
-        "Wrote {}: {} entries of {} feeds, {}",
+        "Wrote {}: {} of {}, {}",
         text::safe(&path.to_string_lossy()),
-        when::count(gathered.entries),
-        when::count(gathered.feeds),
+        when::entries(gathered.entries),
+        when::feeds(gathered.feeds),
         when::bytes(gathered.bytes)
     ))?;
     if gathered.left_out > 0 {
@@ -208,9 +208,8 @@ pub(crate) fn read(ctx: &mut Context, args: &args::BundleRead) -> Result<u8, Cli
 /// The bundle files that a path means.
 fn files(path: &Path, typed: &Path) -> Result<Vec<PathBuf>, CliError> {
     let fault = || CliError::new(Kind::Input, format!("cannot read `{}`", typed.display()));
-    let found = fs::metadata(path).map_err(|error| {
-        fault().because(&error).hint("is the stick plugged in and mounted?")
-    })?;
+    let found = fs::metadata(path)
+        .map_err(|error| fault().because(&error).hint("is the stick plugged in and mounted?"))?;
     if found.is_dir() {
         Folder::open(path).and_then(|folder| folder.list()).map_err(|error| fault().because(&error))
     } else if found.is_file() {
@@ -242,18 +241,13 @@ fn read_file(ctx: &mut Context, path: &Path, tally: &mut Tally) -> Result<(), Cl
     };
     let bundle = NEXT.fetch_add(1, Ordering::Relaxed);
     let progress = Progress::bytes(ctx, "reading", size);
-    let mut reading =
-        Reading { ctx, shown, refused: 0, left: BTreeMap::new(), report: None };
+    let mut reading = Reading { ctx, shown, refused: 0, left: BTreeMap::new(), report: None };
     reading.give(Given::BundleOpened { bundle, via: way(path) }, &progress)?;
     let pumped = reading.pump(bundle, file, &progress);
     // Whatever stopped it, what came so far is kept.
     reading.give(Given::BundleEnded { bundle }, &progress)?;
     drop(progress);
-    let broken = match pumped {
-        Ok(broken) => broken,
-        Err(error) => return Err(error),
-    };
-    reading.conclude(broken, tally)
+    reading.conclude(pumped?, tally)
 }
 
 impl Reading<'_> {
@@ -314,20 +308,24 @@ impl Reading<'_> {
         if let Some(ending) = &ending {
             ctx.streams.note(&format!("refused: {shown}: {ending}"));
         }
-        match report.ending {
+        let unreadable = matches!(
+            report.ending,
             Some(
                 FileFault::Empty
-                | FileFault::Foreign
-                | FileFault::Opening(_)
-                | FileFault::Newer { .. },
-            ) => tally.unreadable += 1,
-            _ if ending.is_some() || report.refused > 0 => tally.bad += 1,
-            _ => {}
-        }
+                    | FileFault::Foreign
+                    | FileFault::Opening(_)
+                    | FileFault::Newer { .. },
+            )
+        );
+        tally.unreadable += u64::from(unreadable);
+        tally.bad += u64::from(!unreadable && (ending.is_some() || report.refused > 0));
         if ctx.json() {
-            return ctx.streams.object(&report_fields(&shown, &report, ending.as_deref(), &left));
+            ctx.streams.object(&report_fields(&shown, &report, ending.as_deref(), &left))
+        } else if unreadable {
+            Ok(())
+        } else {
+            say(ctx, &shown, &report, &left)
         }
-        say(ctx, &shown, &report, &left)
     }
 }
 
@@ -361,12 +359,12 @@ fn say(
     left: &BTreeMap<(FeedId, String), u64>,
 ) -> Result<(), CliError> {
     let mut line = format!(
-        "{}: {} new entries",
+        "{}: {}",
         text::safe(shown),
-        when::count(report.entries_new)
+        when::counted(report.entries_new, "new entry", "new entries")
     );
     let extra = [
-        (report.payloads_new, "texts that were missing"),
+        (report.payloads_new, "payloads in frames of their own"),
         (report.left_out, "left out"),
         (report.refused, "refused"),
         (report.unknown, "of a kind that a newer thistle reads"),
@@ -383,9 +381,9 @@ fn say(
     }
     for (why, (entries, feeds)) in reasons {
         ctx.streams.line(&format!(
-            "  left out {} entries of {} feeds: {why}",
-            when::count(entries),
-            when::count(feeds)
+            "  left out {} of {}: {why}",
+            when::entries(entries),
+            when::feeds(feeds)
         ))?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use thistle_engine::key::{Context as HashContext, Hasher};
 use crate::args;
 use crate::commands::write::{self, channel, told_apart};
 use crate::context::Context;
-use crate::mailbox::{Fault, Imported, Mailbox};
+use crate::mailbox::{Fault, Format, Imported, Mailbox};
 use crate::outcome::{CliError, Kind};
 use crate::progress::Progress;
 use crate::view::Fields;
@@ -32,6 +32,7 @@ const TOLD: u64 = 100;
 /// What an import did.
 #[derive(Debug, Default)]
 struct Tally {
+    format: Option<Format>,
     imported: u64,
     others: u64,
     refused: u64,
@@ -51,6 +52,7 @@ pub(crate) fn run(ctx: &mut Context, args: &args::Import) -> Result<u8, CliError
     let mut tally = Tally::default();
     if start < size || size == 0 {
         let mailbox = Mailbox::open(BufReader::new(file), start)?;
+        tally.format = Some(mailbox.format());
         let mut import = Import { ctx, args, key, channel, batch: Vec::new(), bytes: 0, at: start };
         import.take_in(mailbox, size, &mut tally)?;
         report(ctx, &tally, start)?;
@@ -59,7 +61,8 @@ pub(crate) fn run(ctx: &mut Context, args: &args::Import) -> Result<u8, CliError
     } else if ctx.json() {
         report(ctx, &tally, start)?;
     } else {
-        ctx.streams.line("This file was imported before: nothing is new. `--again` imports it anyway.")?;
+        ctx.streams
+            .line("This file was imported before: nothing is new. `--again` imports it anyway.")?;
     }
     Ok(if tally.refused > 0 { Kind::Refused.code() } else { 0 })
 }
@@ -184,10 +187,18 @@ impl Import<'_> {
     }
 }
 
+const fn format_word(format: Format) -> &'static str {
+    match format {
+        Format::JsonLines => "json lines",
+        Format::Mbox => "mbox",
+    }
+}
+
 fn report(ctx: &mut Context, tally: &Tally, start: u64) -> Result<(), CliError> {
-    let Tally { imported, others, refused, first, last } = *tally;
+    let Tally { format, imported, others, refused, first, last } = *tally;
     if ctx.json() {
         let fields = Fields::default()
+            .with("format", format.map(format_word))
             .with("imported", imported)
             .with("others", others)
             .with("refused", refused)
@@ -196,7 +207,7 @@ fn report(ctx: &mut Context, tally: &Tally, start: u64) -> Result<(), CliError> 
             .with("last_seq", last);
         return ctx.streams.object(&fields);
     }
-    let mut line = format!("Imported {} messages", when::count(imported));
+    let mut line = format!("Imported {}", when::counted(imported, "message", "messages"));
     if let (Some(first), Some(last)) = (first, last) {
         line.push_str(&format!(
             " as entries {} to {} of your feed",

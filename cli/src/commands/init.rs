@@ -65,9 +65,10 @@ fn show_phrase(phrase: &Phrase, streams: &mut Streams) -> Result<(), CliError> {
     streams.line("Your recovery phrase. It is shown this once: write it on paper now.")?;
     let words = phrase.words();
     for (line, words) in words.chunks(IN_A_LINE).enumerate() {
-        let numbered = words.iter().enumerate().map(|(at, word)| {
-            format!("{:>2} {word:<8}", line * IN_A_LINE + at + 1)
-        });
+        let numbered = words
+            .iter()
+            .enumerate()
+            .map(|(at, word)| format!("{:>2} {word:<8}", line * IN_A_LINE + at + 1));
         streams.line(numbered.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     streams.line("Whoever has it can be you. Without it nobody can, if this device is lost.")
@@ -75,9 +76,8 @@ fn show_phrase(phrase: &Phrase, streams: &mut Streams) -> Result<(), CliError> {
 
 /// Reads a name that the person wants to go by.
 pub(crate) fn checked_name(typed: &str) -> Result<String, CliError> {
-    text::name(typed).map_err(|fault| {
-        CliError::new(Kind::Input, "this cannot be a name").because(&fault)
-    })
+    text::name(typed)
+        .map_err(|fault| CliError::new(Kind::Input, "this cannot be a name").because(&fault))
 }
 
 /// Reads a recovery phrase; an error never repeats what was typed.

@@ -4,7 +4,7 @@
 //! the person's terminal. Nothing is asked unless standard input is a terminal.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process;

@@ -71,9 +71,8 @@ fn describe(command: &clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
     // What all commands share stands at the top of the page.
     let shared = |id: &str| command.get_arguments().any(|argument| argument.get_id() == id);
     let hidden = ["home", "json", "help"].into_iter().filter(|id| shared(id));
-    let command = hidden.fold(command.clone(), |command, id| {
-        command.mut_arg(id, |argument| argument.hide(true))
-    });
+    let command = hidden
+        .fold(command.clone(), |command, id| command.mut_arg(id, |argument| argument.hide(true)));
     let man = Man::new(command);
     let mut sections = Vec::new();
     man.render_synopsis_section(&mut sections)?;
@@ -81,7 +80,10 @@ fn describe(command: &clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
     man.render_options_section(&mut sections)?;
     // A section within a section has no place for headings of its own.
     for line in sections.split_inclusive(|byte| *byte == b'\n') {
-        out.write_all(if line.starts_with(b".SH") { b".PP\n" } else { line })?;
+        // Nor does it need the quotation mark to be defined once more.
+        if !line.starts_with(b".ie ") && !line.starts_with(b".el ") {
+            out.write_all(if line.starts_with(b".SH") { b".PP\n" } else { line })?;
+        }
     }
     Ok(())
 }

@@ -10,18 +10,16 @@ use crate::show;
 use crate::text;
 use crate::when::{self, Edge};
 
-/// Numbers of the types that people read.
-const SPOKEN: [u64; 2] = [1, 2];
-
 /// `read`: the newest messages, of a channel or of everything.
 pub(crate) fn read(ctx: &mut Context, args: &args::Read) -> Result<u8, CliError> {
     let query = Query {
         channel: args.channel.as_deref().map(typed_channel),
-        kinds: SPOKEN.to_vec(),
         limit: args.limit,
         ..Query::default()
     };
-    answer(ctx, &query, None)
+    let reader = ctx.tidy_reader()?;
+    let people = People::of(&reader).map_err(|error| ctx.host.fault(&error))?;
+    answer(ctx, &query, &reader, &people)
 }
 
 /// `query`.
@@ -58,27 +56,20 @@ pub(crate) fn query(ctx: &mut Context, args: &args::Query) -> Result<u8, CliErro
             args::Order::Arrival => Order::Arrival,
         },
     };
-    answer(ctx, &query, Some((reader, people)))
+    answer(ctx, &query, &reader, &people)
 }
 
 fn answer(
     ctx: &mut Context,
     query: &Query,
-    prepared: Option<(Reader, People)>,
+    reader: &Reader,
+    people: &People,
 ) -> Result<u8, CliError> {
-    let (reader, people) = match prepared {
-        Some(prepared) => prepared,
-        None => {
-            let reader = ctx.tidy_reader()?;
-            let people = People::of(&reader).map_err(|error| ctx.host.fault(&error))?;
-            (reader, people)
-        }
-    };
     for hit in reader.query(query).map_err(|error| ctx.host.fault(&error))? {
         if ctx.json() {
-            ctx.streams.object(&show::hit_fields(&hit, &people))?;
+            ctx.streams.object(&show::hit_fields(&hit, people))?;
         } else {
-            show::hit(&hit, &people, &ctx.facts, &mut ctx.streams)?;
+            show::hit(&hit, people, &ctx.facts, &mut ctx.streams)?;
         }
     }
     Ok(0)
@@ -101,5 +92,6 @@ const fn number(kind: args::Type) -> u64 {
         args::Type::Device => 7,
         args::Type::Receipt => 8,
         args::Type::Retraction => 9,
+        args::Type::Absent => 0,
     }
 }

@@ -58,10 +58,10 @@ pub(crate) fn doctor(ctx: &mut Context) -> Result<u8, CliError> {
         ctx.streams.object(&fields)?;
     } else {
         ctx.streams.line(&format!(
-            "Checked {} entries of {} feeds, {} signatures, {} of payloads",
-            when::count(checked.entries),
-            when::count(checked.feeds),
-            when::count(checked.signatures),
+            "Checked {} of {}, {}, {} of payloads",
+            when::entries(checked.entries),
+            when::feeds(checked.feeds),
+            when::counted(checked.signatures, "signature", "signatures"),
             when::bytes(checked.bytes)
         ))?;
     }
@@ -71,7 +71,8 @@ pub(crate) fn doctor(ctx: &mut Context) -> Result<u8, CliError> {
         }
         return Ok(0);
     }
-    let words = if found.len() == 1 { "1 thing is" } else { &format!("{} things are", found.len()) };
+    let words =
+        if found.len() == 1 { "1 thing is" } else { &format!("{} things are", found.len()) };
     Err(CliError::new(Kind::Store, format!("{words} not as they should be"))
         .hint("keep a copy of the home before anything else")
         .hint("what others hold can be read again, into a new home, from their bundles"))
@@ -96,9 +97,10 @@ pub(crate) fn quota(ctx: &mut Context, args: &args::Quota) -> Result<u8, CliErro
                 .with("quota", quota);
             ctx.streams.object(&fields)?;
         } else {
-            let quota = quota.map_or_else(|| "no quota".to_owned(), |quota| {
-                format!("of {}", when::bytes(quota))
-            });
+            let quota = quota.map_or_else(
+                || "no quota".to_owned(),
+                |quota| format!("of {}", when::bytes(quota)),
+            );
             let line = format!("{:<10} {:>12} {quota}", class.name(), when::bytes(bytes));
             ctx.streams.line(&line)?;
         }

@@ -102,19 +102,18 @@ pub(crate) fn retract(ctx: &mut Context, args: &args::Retract) -> Result<u8, Cli
     let head = feeds.iter().find(|info| info.feed == me).map_or(0, |info| info.head);
     let mut spans = Vec::new();
     for typed in &args.entries {
-        let span = match seqs(typed) {
-            Some(span) => span,
-            None => {
-                let place = names::entry(&reader, typed, |error| ctx.host.fault(error))?;
-                if place.feed != me {
-                    return Err(CliError::new(
-                        Kind::Input,
-                        format!("the entry `{typed}` is not of your feed"),
-                    )
-                    .hint("only its author can take an entry back; `thistle block` drops a feed"));
-                }
-                (place.seq, place.seq)
+        let span = if let Some(span) = seqs(typed) {
+            span
+        } else {
+            let place = names::entry(&reader, typed, |error| ctx.host.fault(error))?;
+            if place.feed != me {
+                return Err(CliError::new(
+                    Kind::Input,
+                    format!("the entry `{typed}` is not of your feed"),
+                )
+                .hint("only its author can take an entry back; `thistle block` drops a feed"));
             }
+            (place.seq, place.seq)
         };
         check_span(typed, span, head)?;
         spans.push(span);
@@ -127,14 +126,20 @@ pub(crate) fn retract(ctx: &mut Context, args: &args::Retract) -> Result<u8, Cli
         last = Some(append(ctx, Content::Retraction(ranges), 0)?);
     }
     match last {
-        Some(written) => report(ctx, &written),
+        Some(written) if ctx.json() => report(ctx, &written),
+        Some(written) => {
+            let (seq, id) = (written.seq, ids::entry_text(written.id.as_bytes()));
+            ctx.streams.line(&format!("Taken back, by entry {seq} of your feed: {id}"))?;
+            Ok(0)
+        }
         None => Ok(0),
     }
 }
 
 fn check_span(typed: &str, (first, last): (u64, u64), head: u64) -> Result<(), CliError> {
-    let fault = |why: &str| CliError::new(Kind::Input, format!("`{typed}` cannot be taken back"))
-        .since(why.to_owned());
+    let fault = |why: &str| {
+        CliError::new(Kind::Input, format!("`{typed}` cannot be taken back")).since(why.to_owned())
+    };
     if first > last {
         Err(fault("the first number is larger than the second"))
     } else if first <= 1 {

@@ -38,7 +38,7 @@ pub(super) fn place(
     let slots = slots(writer, number)?;
     let main = relate(writer, &slots, false, incoming)?;
     if let Relation::Agrees(held) = &main
-        && (slots.second.is_none() || links(writer, &slots, false, incoming)?)
+        && (writer.row(number)?.fork_seq.is_none() || links(writer, &slots, false, incoming)?)
     {
         return settle(writer, source, number, number, incoming, held);
     }
@@ -363,7 +363,18 @@ pub(super) fn prove(
         }
     }
     writer.set_fork(main, proof.fork_seq(), proof.bytes())?;
+    drop_islands(writer, main)?;
     Ok(Outcome::Forked)
+}
+
+/// Drops what hangs in the air above the first gap: it may be of either branch, and comes again.
+fn drop_islands(writer: &mut Writer<'_>, main: u32) -> Result<(), StoreError> {
+    let row = writer.row(main)?;
+    let head = row.head();
+    if row.runs.last().is_some_and(|run| run.1 > head) {
+        writer.truncate(main, head.saturating_add(1))?;
+    }
+    Ok(())
 }
 
 /// Keeps the branch with the lower id of the two at `fork` in the main chain, and drops the other.

@@ -140,6 +140,14 @@ impl Writer<'_> {
         Ok(forks.get(number)?.map(|row| row.value().to_vec()))
     }
 
+    /// Where a feed is proven forked.
+    pub(crate) fn fork_of(&mut self, feed: &FeedId) -> Result<Option<u64>, StoreError> {
+        match self.number(feed, 0)? {
+            Some(number) if self.is_held(number)? => Ok(self.row(number)?.fork_seq),
+            _ => Ok(None),
+        }
+    }
+
     /// Keeps a fork proof.
     pub(crate) fn set_fork(
         &mut self,

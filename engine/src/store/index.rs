@@ -37,12 +37,21 @@ pub(crate) fn found(txn: &WriteTransaction) -> Result<(), StoreError> {
     Tables::writing(txn).map(drop)
 }
 
-/// Indexes what arrived next.
+/// Indexes what arrived next: so many entries, and what is left over from earlier steps.
 pub(crate) fn advance(writer: &mut Writer<'_>, budget: u64) -> Result<Indexed, StoreError> {
+    step(writer, budget, RAISES)
+}
+
+/// Indexes entries and tells children of raised parents, so many of each.
+pub(super) fn step(
+    writer: &mut Writer<'_>,
+    budget: u64,
+    raises: u64,
+) -> Result<Indexed, StoreError> {
     let txn = writer.txn;
     let mut done = Done::read(writer.meta("indexed")?.as_deref());
     let mut view = View::new(Tables::writing(txn)?);
-    view.take_up(RAISES)?;
+    view.take_up(raises)?;
     let mut entries: u64 = 0;
     while entries < budget {
         let position = done.position.saturating_add(1);
@@ -68,7 +77,7 @@ pub(crate) fn advance(writer: &mut Writer<'_>, budget: u64) -> Result<Indexed, S
             Done { position, seq: 0 }
         };
     }
-    view.settle(RAISES)?;
+    view.settle(raises)?;
     view.write(txn)?;
     writer.set_meta("indexed", &done.encode())?;
     let behind = done.position < writer.heads.log_len;
@@ -115,6 +124,7 @@ pub(crate) fn forget(
             let term = kind_term(kind);
             let number = view.known_term(&term)?;
             view.erase(number.map(|number| Row::new(number, 0, time, name)));
+            view.nodes.insert(name, Node { time: 0, ..node });
             terms.push(term);
         }
     }
@@ -165,18 +175,6 @@ pub(crate) fn forget_id(
 pub(crate) fn forget_feed(txn: &WriteTransaction, feed: u32) -> Result<(), StoreError> {
     txn.open_table(PROFILES)?.retain_in((feed, 0)..=(feed, u64::MAX), |_, ()| false)?;
     Ok(())
-}
-
-/// The lamport of an entry; none if it is not indexed or no post or reply that was readable.
-pub(crate) fn lamport_of(
-    snapshot: &Snapshot,
-    feed: u32,
-    seq: u64,
-    id: &EntryId,
-) -> Result<Option<u32>, StoreError> {
-    let ids = snapshot.txn.open_table(IDS)?;
-    let row = ids.get(&Name::new(id.prefix(), feed, seq).pack())?;
-    Ok(row.map(|row| Node::unpack(row.value()).lamport).filter(|lamport| *lamport > 0))
 }
 
 /// Up to four of the newest entries of a channel that nothing in it names as a parent, newest

@@ -8,6 +8,8 @@ mod books;
 mod chain;
 mod index;
 mod query;
+#[cfg(test)]
+mod query_tests;
 mod record;
 mod snapshot;
 mod tables;

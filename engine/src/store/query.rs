@@ -1,76 +1,630 @@
-//! Stand-in until the real one lands.
-use crate::content::Content;
+//! Questions to the store: the newest entries of a channel, an author, a thread, a time, a text.
+//!
+//! A query goes backwards through the index that fits it best and stops as soon as nothing better
+//! can come; an entry is read only when its row in the index does not rule it out already. What is
+//! not indexed yet is seen through the [`View`]. Nothing here writes, and no answer is larger in
+//! memory than its limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redb::{ReadOnlyTable, ReadableTable};
+
+use crate::content::{Content, PostView, Prefix};
 use crate::entry::EntryId;
 use crate::key::FeedId;
-use crate::store::{Held, Snapshot, StoreError};
+use crate::limits::PARENTS;
+use crate::store::StoreError;
+use crate::store::record::{Record, State};
+use crate::store::snapshot::{Held, Snapshot};
+use crate::store::tables::{ARRIVALS, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
+use crate::store::view::{
+    ALL, CHUNK, Name, Newest, Node, Row, START, View, author_term, channel_term, kind_and_time,
+    kind_term,
+};
 
-/// q
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// c
-    #[default]
-    Causal,
-    /// t
-    Time,
-    /// a
-    Arrival,
-}
-/// q
-#[derive(Debug, Clone, Default)]
+/// What to look for. Everything that is set has to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// a
+    /// Entries of any of these feeds; of all if there are none.
     pub feeds: Vec<FeedId>,
-    /// a
+    /// Posts and replies for which an import kept this author.
     pub author: Option<String>,
-    /// a
+    /// Posts and replies of this channel.
     pub channel: Option<String>,
-    /// a
+    /// Contents of any of these types, 0 for what is absent or unreadable; posts and replies if
+    /// there are none.
     pub kinds: Vec<u64>,
-    /// a
+    /// The author's time is this Unix second or later.
     pub since: Option<u64>,
-    /// a
+    /// The author's time is earlier than this Unix second.
     pub until: Option<u64>,
-    /// a
+    /// This occurs, in whatever case, in the text, the channel, the kept author, the name or words
+    /// of a profile, or the name that the feed's author has now.
     pub text: Option<String>,
-    /// a
+    /// Entries of the thread that this entry belongs to: what it answers, what that answers, up to
+    /// the first, and all answers to any of them.
     pub thread: Option<EntryId>,
-    /// a
+    /// How many at most: the newest ones in the order asked for.
     pub limit: usize,
-    /// a
+    /// What is newer than what.
     pub order: Order,
 }
-/// r
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// a
-    pub position: u64,
-    /// a
-    pub wall: u64,
-    /// a
-    pub via: String,
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            feeds: Vec::new(),
+            author: None,
+            channel: None,
+            kinds: Vec::new(),
+            since: None,
+            until: None,
+            text: None,
+            thread: None,
+            limit: usize::MAX,
+            order: Order::Causal,
+        }
+    }
 }
-/// h
-#[derive(Debug, Clone)]
+
+/// What stands before what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// By lamport, then the author's time, then the id: no answer before what it answers.
+    #[default]
+    Causal,
+    /// By the author's time, whatever it is worth, then lamport, then the id.
+    Time,
+    /// By arrival at this node.
+    Arrival,
+}
+
+/// An entry that a query found.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// a
+    /// The entry.
     pub held: Held,
-    /// a
+    /// One more than the largest lamport of its parents; 0 if it is no readable post or reply.
     pub lamport: u32,
-    /// a
+    /// What it says; none if the payload is absent or unreadable.
     pub content: Option<Content>,
-    /// a
+    /// How it came here.
     pub received: Option<Received>,
 }
-pub(crate) fn run(_s: &Snapshot, _q: &Query) -> Result<Vec<Hit>, StoreError> {
-    Ok(Vec::new())
+
+/// How an entry came to this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Position in the arrival log.
+    pub position: u64,
+    /// When, in Unix milliseconds by this node's clock.
+    pub wall: u64,
+    /// By which way.
+    pub via: String,
 }
+
+/// Most entries in the answer about a thread.
+const THREAD: usize = 100_000;
+/// Most entries of one answer to [`find`].
+const FOUND: usize = 16;
+/// How many rows of an index can be passed over in the time that reading an entry takes.
+const ROWS_PER_ENTRY: u64 = 16;
+
+/// The newest entries that a query selects, oldest first.
+pub(crate) fn run(snapshot: &Snapshot, query: &Query) -> Result<Vec<Hit>, StoreError> {
+    if query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let view = View::of(snapshot)?;
+    let mut search = Search::new(snapshot, &view, query)?;
+    let narrow = query.channel.is_some() || query.author.is_some() || query.thread.is_some();
+    let best = match query.order {
+        Order::Arrival if !narrow => search.latest()?,
+        Order::Causal | Order::Time | Order::Arrival => search.best()?,
+    };
+    let mut hits = Vec::with_capacity(best.len());
+    for (rank, row) in best {
+        hits.extend(search.hit(&row)?.map(|hit| (rank, hit)));
+    }
+    // Of the id a row knows the beginning only.
+    hits.sort_by(|(a, one), (b, other)| {
+        (a.first, a.second, one.held.id).cmp(&(b.first, b.second, other.held.id))
+    });
+    Ok(hits.into_iter().map(|(_, hit)| hit).collect())
+}
+
+/// Held entries whose ids lie between two, both included; at most 16.
 pub(crate) fn find(
-    _s: &Snapshot,
-    _from: [u8; 32],
-    _to: [u8; 32],
+    snapshot: &Snapshot,
+    from: [u8; 32],
+    to: [u8; 32],
 ) -> Result<Vec<(EntryId, FeedId, u64)>, StoreError> {
-    Ok(Vec::new())
+    let (from, to) = (EntryId::from_bytes(from), EntryId::from_bytes(to));
+    let mut found = Vec::new();
+    View::of(snapshot)?.named((from.prefix(), to.prefix()), &mut |name, _| {
+        if let Some(held) = snapshot.entry(name.feed, name.seq)?
+            && (from..=to).contains(&held.id)
+        {
+            found.push((held.id, held.feed, held.seq));
+        }
+        Ok(found.len() < FOUND)
+    })?;
+    Ok(found)
 }
-pub(crate) fn profile(_s: &Snapshot, _n: u32) -> Result<Option<(String, String)>, StoreError> {
-    Ok(None)
+
+/// Name and words of a feed's newest indexed profile.
+pub(crate) fn profile(
+    snapshot: &Snapshot,
+    feed: u32,
+) -> Result<Option<(String, String)>, StoreError> {
+    profile_at(snapshot, feed, View::indexed(snapshot)?.profile(feed)?)
+}
+
+fn profile_at(
+    snapshot: &Snapshot,
+    feed: u32,
+    seq: Option<u64>,
+) -> Result<Option<(String, String)>, StoreError> {
+    let Some(seq) = seq else { return Ok(None) };
+    let payload = snapshot.entry(feed, seq)?.and_then(|held| held.payload);
+    match payload.map(|payload| Content::decode(&payload)) {
+        Some(Ok(Content::Profile(profile))) => Ok(Some((profile.name, profile.about))),
+        _ => Ok(None),
+    }
+}
+
+/// By what hits are compared before their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    first: u64,
+    second: u64,
+    id: u32,
+    feed: u32,
+    seq: u64,
+}
+
+/// Best hits with their ranks, in any order.
+type Ranked = Vec<(Rank, Row)>;
+
+/// Where candidates come from, newest first in causal order.
+enum Candidates<'a> {
+    /// From the index, lazily.
+    Indexed(Newest<'a>),
+    /// From a thread or from small feeds.
+    Listed(std::vec::IntoIter<Row>),
+}
+
+impl Candidates<'_> {
+    fn listed(mut rows: Vec<Row>) -> Self {
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        Self::Listed(rows.into_iter())
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Indexed(rows) => rows.next(),
+            Self::Listed(rows) => rows.next().map(Ok),
+        }
+    }
+}
+
+/// A query under way.
+struct Search<'a> {
+    snapshot: &'a Snapshot,
+    view: &'a View<'static>,
+    query: &'a Query,
+    /// Numbers of the feeds asked for.
+    feeds: Vec<u32>,
+    needle: Option<Needle>,
+    records: ReadOnlyTable<(u32, u64), &'static [u8]>,
+    payloads: ReadOnlyTable<(u32, u64), &'static [u8]>,
+    arrivals: ReadOnlyTable<(u32, u64), (u64, u64)>,
+    feed_rows: ReadOnlyTable<u32, &'static [u8]>,
+    /// Whether the names of feeds hold the text asked for, as far as that was needed.
+    named: BTreeMap<u32, bool>,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        view: &'a View<'static>,
+        query: &'a Query,
+    ) -> Result<Self, StoreError> {
+        let mut feeds = Vec::new();
+        for feed in &query.feeds {
+            feeds.extend(snapshot.number(feed, 0)?);
+            feeds.extend(snapshot.number(feed, 1)?);
+        }
+        feeds.sort_unstable();
+        feeds.dedup();
+        Ok(Self {
+            snapshot,
+            view,
+            query,
+            feeds,
+            needle: query.text.as_deref().map(Needle::new),
+            records: snapshot.txn.open_table(RECORDS)?,
+            payloads: snapshot.txn.open_table(PAYLOADS)?,
+            arrivals: snapshot.txn.open_table(ARRIVALS)?,
+            feed_rows: snapshot.txn.open_table(FEEDS)?,
+            named: BTreeMap::new(),
+        })
+    }
+
+    /// Whether contents of a type are asked for.
+    fn asks_for(&self, kind: u64) -> bool {
+        let kinds = &self.query.kinds;
+        if kinds.is_empty() { matches!(kind, 1 | 2) } else { kinds.contains(&kind) }
+    }
+
+    fn asks_for_feed(&self, feed: u32) -> bool {
+        self.query.feeds.is_empty() || self.feeds.binary_search(&feed).is_ok()
+    }
+
+    /// The best hits in the order asked for.
+    fn best(&mut self) -> Result<Ranked, StoreError> {
+        let mut best = BTreeMap::new();
+        for row in self.candidates()? {
+            let row = row?;
+            if !self.asks_for_feed(row.feed) || !self.asks_for_time(row.time) {
+                continue;
+            }
+            let rank = self.rank(&row)?;
+            let is_full = best.len() >= self.query.limit;
+            if is_full && best.first_key_value().is_some_and(|(worst, _)| rank < *worst) {
+                continue;
+            }
+            if !self.selects(row.feed, row.seq)? {
+                continue;
+            }
+            best.insert(rank, row);
+            if best.len() > self.query.limit {
+                best.pop_first();
+            }
+            if best.len() == self.query.limit && self.query.order == Order::Causal {
+                break;
+            }
+        }
+        Ok(best.into_iter().collect())
+    }
+
+    fn rank(&self, row: &Row) -> Result<Rank, StoreError> {
+        let (lamport, time) = (u64::from(row.lamport), row.time);
+        let (first, second) = match self.query.order {
+            Order::Causal => (lamport, time),
+            Order::Time => (time, lamport),
+            Order::Arrival => (self.arrived(row.feed, row.seq)?, row.seq),
+        };
+        Ok(Rank { first, second, id: row.id, feed: row.feed, seq: row.seq })
+    }
+
+    /// The position in the log at which an entry came.
+    fn arrived(&self, feed: u32, seq: u64) -> Result<u64, StoreError> {
+        let row = ReadableTable::range(&self.arrivals, (feed, seq)..=(feed, u64::MAX))?.next();
+        Ok(row.transpose()?.map_or(0, |(_, row)| row.value().1))
+    }
+
+    fn candidates(&self) -> Result<Candidates<'a>, StoreError> {
+        let query = self.query;
+        if let Some(thread) = &query.thread {
+            return Ok(Candidates::listed(self.thread(thread)?));
+        }
+        let mut terms = Vec::new();
+        if self.asks_for(1) || self.asks_for(2) {
+            terms.extend(match (&query.channel, &query.author) {
+                (Some(channel), _) => self.view.known_term(&channel_term(channel))?,
+                (None, Some(author)) => self.view.known_term(&author_term(author))?,
+                (None, None) => Some(ALL),
+            });
+        }
+        if query.channel.is_none() && query.author.is_none() {
+            if let Some(rows) = self.small_feeds()? {
+                return Ok(Candidates::listed(rows));
+            }
+            for kind in query.kinds.iter().filter(|kind| !matches!(kind, 1 | 2)) {
+                terms.extend(self.view.known_term(&kind_term(*kind))?);
+            }
+        }
+        Ok(Candidates::Indexed(self.view.newest(&terms)?))
+    }
+
+    /// All entries of the feeds asked for, if that is less work than looking for them in an index.
+    fn small_feeds(&self) -> Result<Option<Vec<Row>>, StoreError> {
+        let mut entries: u64 = 0;
+        for feed in &self.feeds {
+            entries = entries.saturating_add(self.snapshot.row(*feed)?.entries);
+        }
+        let is_less = entries.saturating_mul(ROWS_PER_ENTRY) < self.view.len()?;
+        if self.query.feeds.is_empty() || !is_less {
+            return Ok(None);
+        }
+        let mut rows = Vec::new();
+        for feed in &self.feeds {
+            self.snapshot.scan(*feed, 1, u64::MAX, &mut |held| {
+                rows.push(self.row_of(*feed, &held)?);
+                Ok(true)
+            })?;
+        }
+        Ok(Some(rows))
+    }
+
+    /// The row under which an entry stands in an index.
+    fn row_of(&self, feed: u32, held: &Held) -> Result<Row, StoreError> {
+        let name = Name::new(held.id.prefix(), feed, held.seq);
+        let content = held.payload.as_deref().and_then(|payload| Content::decode(payload).ok());
+        let (kind, time) = content.as_ref().map_or((0, None), kind_and_time);
+        let node = self.view.node(&name)?.filter(|_| matches!(kind, 1 | 2));
+        Ok(Row::new(0, node.map_or(0, |node| node.lamport), time.unwrap_or(0), name))
+    }
+
+    /// The hits that came last, from the arrival log.
+    fn latest(&mut self) -> Result<Ranked, StoreError> {
+        let mut latest: Ranked = Vec::new();
+        let (limit, snapshot) = (self.query.limit, self.snapshot);
+        snapshot.arrivals_back(&mut |position, arrival| {
+            let feed = arrival.feed;
+            if arrival.kind != ArrivalKind::Entries || !self.asks_for_feed(feed) {
+                return Ok(true);
+            }
+            let mut last = arrival.last;
+            while last >= arrival.first && latest.len() < limit {
+                let first = last.saturating_sub(CHUNK).saturating_add(1).max(arrival.first);
+                let mut rows = Vec::new();
+                for (seq, row) in self.rows_between(feed, first, last)?.into_iter().rev() {
+                    // What was dropped and came again has more than one place in the log.
+                    if self.arrived(feed, seq)? == position
+                        && self.asks_for_time(row.time)
+                        && self.selects(feed, seq)?
+                    {
+                        rows.push((self.rank(&row)?, row));
+                    }
+                }
+                rows.truncate(limit.saturating_sub(latest.len()));
+                latest.extend(rows);
+                last = first.saturating_sub(1);
+            }
+            Ok(latest.len() < limit)
+        })?;
+        Ok(latest)
+    }
+
+    fn rows_between(
+        &self,
+        feed: u32,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<(u64, Row)>, StoreError> {
+        let mut rows = Vec::new();
+        if self.feed_rows.get(feed)?.is_some() {
+            self.snapshot.scan(feed, first, last, &mut |held| {
+                rows.push((held.seq, self.row_of(feed, &held)?));
+                Ok(true)
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// The entries of the thread that an entry belongs to.
+    fn thread(&self, id: &EntryId) -> Result<Vec<Row>, StoreError> {
+        let root = self.root(id.prefix())?;
+        let mut members: BTreeMap<Name, Node> = BTreeMap::new();
+        self.view.named((root.prefix, root.prefix), &mut |name, node| {
+            if root.may_be(&node) {
+                members.insert(name, node);
+            }
+            Ok(members.len() < THREAD)
+        })?;
+        // Whose answers are to be found; a first entry that was never read here may be any.
+        let known = members.iter().filter(|(_, node)| node.lamport > 0);
+        let mut ahead: Vec<_> = known.map(|(name, node)| (name.prefix, Some(*node))).collect();
+        if ahead.is_empty() {
+            ahead.push((root.prefix, None));
+        }
+        let mut edges = (THREAD as u64).saturating_mul(PARENTS);
+        while let Some((prefix, parent)) = ahead.pop() {
+            let mut after = START;
+            loop {
+                let children = self.view.children(prefix, after, CHUNK.min(edges))?;
+                edges = edges.saturating_sub(children.len() as u64);
+                let Some((last, _)) = children.last() else { break };
+                after = (last.feed, last.seq);
+                for (name, edge) in children {
+                    let Some(node) = self.view.node(&name)? else { continue };
+                    let is_meant = parent.map_or_else(
+                        || node.channel == 0 || root.may_be(&node),
+                        |parent| parent.is_meant_by(&node),
+                    );
+                    let belongs = edge.answers && is_meant && members.len() < THREAD;
+                    if belongs && members.insert(name, node).is_none() {
+                        ahead.push((name.prefix, Some(node)));
+                    }
+                }
+            }
+        }
+        let row = |(name, node): (Name, Node)| Row::new(0, node.lamport, node.time, name);
+        Ok(members.into_iter().map(row).collect())
+    }
+
+    /// Goes from an entry to what it answers, and on until something answers nothing, is missing,
+    /// or belongs to another channel.
+    fn root(&self, prefix: Prefix) -> Result<Root, StoreError> {
+        let mut root = Root { prefix, channel: None };
+        let mut here = self.meant(&root)?;
+        let mut seen = BTreeSet::from([prefix]);
+        while let Some((Some(name), node)) = here
+            && seen.len() < THREAD
+        {
+            let answered = self.read(name.feed, name.seq, |payload| {
+                let post = payload.and_then(PostView::decode).filter(|post| post.reply);
+                post.and_then(|post| post.parents.as_slice().first().copied())
+            })?;
+            let Some(prefix) = answered.flatten().filter(|prefix| seen.insert(*prefix)) else {
+                break;
+            };
+            let next = Root { prefix, channel: Some(node.channel).filter(|term| *term > 0) };
+            here = self.meant(&next)?;
+            if here.is_none() {
+                break;
+            }
+            root = next;
+        }
+        Ok(root)
+    }
+
+    /// The entry that is meant by a prefix: none if all that begin so are of other channels, one
+    /// without a name if none is held.
+    fn meant(&self, root: &Root) -> Result<Option<(Option<Name>, Node)>, StoreError> {
+        let mut meant = Some((None, Node::default()));
+        self.view.named((root.prefix, root.prefix), &mut |name, node| {
+            meant = root.may_be(&node).then_some((Some(name), node));
+            Ok(meant.is_none())
+        })?;
+        Ok(meant)
+    }
+
+    /// Whether an entry is what the query asks for. Its time was looked at before.
+    fn selects(&mut self, feed: u32, seq: u64) -> Result<bool, StoreError> {
+        let judged = self.read(feed, seq, |payload| match payload.and_then(PostView::decode) {
+            Some(post) => self.judge_post(&post),
+            None => self.judge_other(payload.and_then(|payload| Content::decode(payload).ok())),
+        })?;
+        match judged {
+            Some(Judged { fits: true, text: true }) => Ok(true),
+            Some(Judged { fits: true, text: false }) => self.is_named(feed),
+            Some(Judged { fits: false, .. }) | None => Ok(false),
+        }
+    }
+
+    fn judge_post(&self, post: &PostView<'_>) -> Judged {
+        let query = self.query;
+        let fits = self.asks_for(if post.reply { 2 } else { 1 })
+            && query.channel.as_deref().is_none_or(|channel| post.channel == Some(channel))
+            && query.author.as_deref().is_none_or(|author| post.author == Some(author));
+        let words = [Some(post.text), post.channel, post.author];
+        Judged { fits, text: fits && self.is_asked_text(words.into_iter().flatten()) }
+    }
+
+    fn judge_other(&self, content: Option<Content>) -> Judged {
+        let query = self.query;
+        let (kind, time) = content.as_ref().map_or((0, None), kind_and_time);
+        let timeless = query.since.is_none() && query.until.is_none();
+        let fits = self.asks_for(kind)
+            && query.channel.is_none()
+            && query.author.is_none()
+            && (time.is_some() || timeless);
+        let text = match &content {
+            Some(Content::Profile(profile)) => {
+                self.is_asked_text([profile.name.as_str(), profile.about.as_str()].into_iter())
+            }
+            _ => self.needle.is_none(),
+        };
+        Judged { fits, text }
+    }
+
+    fn is_asked_text<'t>(&self, mut words: impl Iterator<Item = &'t str>) -> bool {
+        self.needle.as_ref().is_none_or(|needle| words.any(|words| needle.is_in(words)))
+    }
+
+    /// Whether the name that a feed's author has now holds the text asked for.
+    fn is_named(&mut self, feed: u32) -> Result<bool, StoreError> {
+        if let Some(named) = self.named.get(&feed) {
+            return Ok(*named);
+        }
+        let profile = profile_at(self.snapshot, feed, self.view.profile(feed)?)?;
+        let needle = self.needle.as_ref();
+        let named = needle.zip(profile).is_some_and(|(needle, (name, _))| needle.is_in(&name));
+        self.named.insert(feed, named);
+        Ok(named)
+    }
+
+    fn asks_for_time(&self, time: u64) -> bool {
+        self.query.since.is_none_or(|since| since <= time)
+            && self.query.until.is_none_or(|until| time < until)
+    }
+
+    /// Looks at the payload of a held entry without reading its neighbours.
+    fn read<T>(
+        &self,
+        feed: u32,
+        seq: u64,
+        look: impl FnOnce(Option<&[u8]>) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let record = ReadableTable::range(&self.records, (feed, seq)..=(feed, u64::MAX))?.next();
+        let Some((_, record)) = record.transpose()? else { return Ok(None) };
+        let Some((state, payload)) = Record::peek(record.value(), seq)? else { return Ok(None) };
+        Ok(Some(match state {
+            State::Here => look(Some(payload)),
+            State::Apart => {
+                let payload = self.payloads.get((feed, seq))?;
+                look(payload.as_ref().map(redb::AccessGuard::value))
+            }
+            State::Expired | State::Ended | State::Retracted | State::Evicted => look(None),
+        }))
+    }
+
+    /// The entry of a row with all that is told about it.
+    fn hit(&self, row: &Row) -> Result<Option<Hit>, StoreError> {
+        let Some(held) = self.snapshot.entry(row.feed, row.seq)? else { return Ok(None) };
+        let content = held.payload.as_deref().and_then(|payload| Content::decode(payload).ok());
+        let said = matches!(content, Some(Content::Post(_) | Content::Reply(_)));
+        let received = match self.snapshot.arrival_of(row.feed, row.seq)? {
+            Some((position, arrival)) => {
+                let via = self.snapshot.via(arrival.via)?;
+                Some(Received { position, wall: arrival.wall, via })
+            }
+            None => None,
+        };
+        Ok(Some(Hit { held, lamport: if said { row.lamport } else { 0 }, content, received }))
+    }
+}
+
+/// The first entry of a thread, as its answers name it.
+struct Root {
+    prefix: Prefix,
+    /// The channel it is in, if its answers tell.
+    channel: Option<u32>,
+}
+
+impl Root {
+    /// Whether an entry that begins so can be meant. What was never read here can.
+    fn may_be(&self, node: &Node) -> bool {
+        node.lamport == 0 || self.channel.is_none_or(|channel| node.channel == channel)
+    }
+}
+
+/// What an entry's content is to a query.
+struct Judged {
+    /// Whether all fits but perhaps the text.
+    fits: bool,
+    /// Whether the content holds the text asked for.
+    text: bool,
+}
+
+/// Text that is looked for in any case.
+struct Needle(String);
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        Self(lower(text).collect())
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        if !text.is_ascii() {
+            return lower(text).collect::<String>().contains(&self.0);
+        }
+        let mut windows = text.as_bytes().windows(self.0.len());
+        windows.any(|window| window.eq_ignore_ascii_case(self.0.as_bytes()))
+    }
+}
+
+/// Character by character: whether a sigma ends its word must not matter.
+fn lower(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
 }

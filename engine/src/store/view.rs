@@ -79,11 +79,10 @@ impl Name {
     }
 }
 
-/// What is known of an indexed entry. All zero where its payload never was readable here, and for
-/// contents that are no post and no reply.
+/// What is known of an indexed entry. All zero where its payload never was readable here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Node {
-    /// At least 1 for a post or reply.
+    /// At least 1 for a post or reply, and 0 for all else.
     pub(super) lamport: u32,
     /// The author's claim, in Unix seconds.
     pub(super) time: u64,
@@ -363,9 +362,14 @@ impl<'t> View<'t> {
         }
     }
 
+    /// What is indexed, and no more.
+    pub(super) fn indexed(snapshot: &Snapshot) -> Result<View<'static>, StoreError> {
+        Tables::reading(&snapshot.txn).map(View::new)
+    }
+
     /// All that a snapshot holds.
     pub(super) fn of(snapshot: &Snapshot) -> Result<View<'static>, StoreError> {
-        let mut view = View::new(Tables::reading(&snapshot.txn)?);
+        let mut view = Self::indexed(snapshot)?;
         let done = Done::read(snapshot.meta("indexed")?.as_deref());
         let feeds = snapshot.txn.open_table(FEEDS)?;
         let next = done.position.saturating_add(1);
@@ -404,6 +408,9 @@ impl<'t> View<'t> {
         (from, to): (Prefix, Prefix),
         visit: &mut dyn FnMut(Name, Node) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        if from > to {
+            return Ok(());
+        }
         let (from, to) = (Name::new(from, 0, 0), Name::new(to, u32::MAX, u64::MAX));
         let mut new = self.nodes.range(from..=to).peekable();
         for row in self.tables.ids.range::<&[u8; 17]>(&from.pack()..=&to.pack())? {
@@ -487,14 +494,12 @@ impl<'t> View<'t> {
             return Ok(*number);
         }
         let kept = self.tables.terms.get(term.as_str())?.map(|row| row.value());
-        let entry = match kept {
-            Some(number) => (number, false),
-            None => {
-                let last = self.known_term("")?.unwrap_or(ALL);
-                let number = last.saturating_add(1);
-                self.terms.insert(String::new(), (number, true));
-                (number, true)
-            }
+        let entry = if let Some(number) = kept {
+            (number, false)
+        } else {
+            let number = self.known_term("")?.unwrap_or(ALL).saturating_add(1);
+            self.terms.insert(String::new(), (number, true));
+            (number, true)
         };
         self.terms.insert(term, entry);
         Ok(entry.0)
@@ -535,7 +540,8 @@ impl<'t> View<'t> {
             Said::Other { kind, time } => {
                 let term = self.term(kind_term(kind))?;
                 self.insert([Row::new(term, 0, time, name)]);
-                self.nodes.insert(name, old.unwrap_or_default());
+                let known = old.filter(|old| old.lamport > 0);
+                self.nodes.insert(name, known.unwrap_or(Node { time, ..Node::default() }));
                 if kind == PROFILE {
                     self.profiles.insert((feed, seq));
                 }
@@ -601,10 +607,10 @@ impl<'t> View<'t> {
         // No line of parents is longer; entries ground to name each other in a circle stop here.
         let longest = u32::try_from(self.len()?).unwrap_or(u32::MAX);
         let mut left = most;
-        while let Some(((time, name), mut told)) = self.raised.pop_first() {
-            let Some(node) = self.node(&name)? else {
-                continue;
-            };
+        while left > 0
+            && let Some(((time, name), mut told)) = self.raised.pop_first()
+        {
+            let Some(node) = self.node(&name)? else { continue };
             loop {
                 let most = left.min(CHUNK);
                 let children = self.children(name.prefix, told, most)?;
@@ -614,16 +620,16 @@ impl<'t> View<'t> {
                 }
                 let found = children.len() as u64;
                 left = left.saturating_sub(found.max(1));
+                if found < most {
+                    break;
+                }
                 if left == 0 {
                     self.raised.entry((time, name)).or_insert(told);
-                    return Ok(false);
-                }
-                if found < most {
                     break;
                 }
             }
         }
-        Ok(true)
+        Ok(self.raised.is_empty())
     }
 
     fn raise(&mut self, parent: &Node, name: Name, longest: u32) -> Result<(), StoreError> {
@@ -725,9 +731,8 @@ fn pack<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
 }
 
 /// The low five bytes: all of a seq or a time.
-const fn five(value: u64) -> [u8; 5] {
-    let [_, _, _, a, b, c, d, e] = value.to_be_bytes();
-    [a, b, c, d, e]
+fn five(value: u64) -> [u8; 5] {
+    value.to_be_bytes().last_chunk().copied().unwrap_or_default()
 }
 
 /// Takes the parts of a key from its front; parts that are not there are zero.

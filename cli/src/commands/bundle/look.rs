@@ -157,12 +157,11 @@ impl Contents {
         let segment = UnverifiedSegment::decode(bytes).map_err(|fault| fault.to_string())?;
         let segment = segment.verify(&mut self.hasher).map_err(|fault| fault.to_string())?;
         let count = segment.entries.len() as u64;
-        let name = segment.entries.iter().rev().find_map(|entry| {
-            match Content::decode(entry.payload?) {
+        let name =
+            segment.entries.iter().rev().find_map(|entry| match Content::decode(entry.payload?) {
                 Ok(Content::Profile(profile)) => Some(profile.name),
                 _ => None,
-            }
-        });
+            });
         let (first, last) = (segment.first_seq, segment.first_seq.saturating_add(count) - 1);
         if let Some(feed) = self.feed(segment.feed) {
             feed.first = if feed.entries == 0 { first } else { feed.first.min(first) };
@@ -215,19 +214,19 @@ fn say(shown: &str, contents: &Contents, streams: &mut Streams) -> Result<(), Cl
         streams.line(&format!("  for     {}", ids::feed_text(reader)))?;
     }
     streams.line(&format!(
-        "  holds   {} entries of {} feeds; its maker holds {} feeds and wants {} things",
-        when::count(contents.entries()),
-        when::count(contents.feeds.len() as u64),
-        when::count(contents.heads),
-        when::count(contents.wants)
+        "  holds   {} of {}; its maker holds {} and wants {}",
+        when::entries(contents.entries()),
+        when::feeds(contents.feeds.len() as u64),
+        when::feeds(contents.heads),
+        when::counted(contents.wants, "thing", "things")
     ))?;
     for (id, feed) in &contents.feeds {
         let name = feed.name.as_deref().map(text::safe).unwrap_or_default();
         streams.line(
             format!(
-                "  {}  {:>9} entries, {} to {}  {name}",
+                "  {}  {}, {} to {}  {name}",
                 ids::feed_text(id),
-                when::count(feed.entries),
+                when::entries(feed.entries),
                 when::count(feed.first),
                 when::count(feed.last)
             )

@@ -1,0 +1,1 @@
+//! Goal: soon. Method: soon.

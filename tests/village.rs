@@ -1,0 +1,370 @@
+//! Goal: a whole village converges over one stick, bundles read again or torn change and lose
+//! nothing, and without follows the strangers' quota holds. Method: the messages of 200 authors
+//! dealt out to 20 homes, all by commands; the stick goes round in an order drawn from a seed.
+//!
+//! The short form takes every eighth message; `THISTLE_LONG=1` takes all 34,528. The messages lie
+//! outside of this repository; without them the 200 that ship with the program are carried.
+#![expect(clippy::print_stderr, reason = "the figures of a run are shown by `--nocapture`")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use thistle_simulations::Seed;
+use thistle_tests::program::{Home, Ran, is_long, number, seed, word};
+use thistle_tests::tree;
+
+const HOMES: usize = 20;
+/// Of so many messages the short form takes one.
+const SLICE: usize = 8;
+/// Bundles of which a copy is kept, to be read again.
+const COPIES: usize = 10;
+/// Homes that read them again.
+const READ_AGAIN: usize = 4;
+
+/// A message as an import reads it and an export shows it: author, time, channel, text.
+type Message = (String, u64, String, String);
+
+/// Homes and what lies about.
+struct Village {
+    folder: TempDir,
+    /// Every message that was dealt out, once for each time it stands in the file.
+    messages: BTreeMap<Message, u64>,
+    homes: Vec<Neighbour>,
+}
+
+/// A home in the village.
+struct Neighbour {
+    home: Home,
+    feed: String,
+    /// Messages that it imported.
+    imported: u64,
+}
+
+#[test]
+fn twenty_homes_converge_over_one_stick() {
+    let seed = &mut Seed::new(seed(20));
+    let begun = Instant::now();
+    let village = Village::settle(if is_long() { 1 } else { SLICE }, seed);
+    let imported = begun.elapsed();
+    village.follow_each_other();
+    let followed = begun.elapsed();
+    let copies = village.carry(seed);
+    let carried = begun.elapsed();
+    let exports = village.exports(&village.homes[0]);
+    village.expect_every_message(&exports);
+    village.expect_everywhere(&exports);
+    village.check();
+    let compared = begun.elapsed();
+    village.read_again(&copies, &exports, seed);
+    eprintln!(
+        "imported after {imported:.1?}, followed after {followed:.1?}, carried after {carried:.1?}, \
+         compared after {compared:.1?}, all after {:.1?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn without_follows_the_quota_of_strangers_holds() {
+    let seed = &mut Seed::new(seed(21));
+    let village = Village::settle(if is_long() { SLICE } else { 4 * SLICE }, seed);
+    let total: u64 = village.homes.iter().map(|neighbour| neighbour.imported).sum();
+    // Room for about a tenth of what goes round.
+    let quota = 40 * total;
+    for neighbour in &village.homes {
+        neighbour.home.run(&["quota", "stranger", &quota.to_string()]).good();
+    }
+    village.carry(seed);
+    let mut left_out = 0;
+    for neighbour in &village.homes {
+        neighbour.home.check();
+        let status = neighbour.home.run(&["status", "--json"]).good().json();
+        let used = usage(&status, "stranger");
+        assert!(used <= quota, "{used} of {quota}: {status}");
+        assert!(used > quota / 4, "the room is used, {used} of {quota}: {status}");
+        assert!(
+            number(&status, "evicted_entries") + number(&status, "left_out_entries") > 0,
+            "{status}"
+        );
+        let feeds = status["left_out_feeds"].as_array().expect("a list").len();
+        left_out += feeds;
+        let told = neighbour.home.run(&["status"]).good().stdout;
+        assert!(
+            told.contains("to stay within a quota") || told.contains("for want of room"),
+            "{told}"
+        );
+        assert!(feeds == 0 || told.contains(&format!("Left out {feeds} feeds")), "{told}");
+        let own = neighbour.home.export(&neighbour.feed);
+        let posts = own.lines().filter(|line| line.contains(r#""type":"post""#)).count() as u64;
+        assert_eq!(posts, neighbour.imported, "a stranger pushes nothing of one's own out");
+    }
+    assert!(left_out > 0, "somewhere a whole feed had to be left out");
+    eprintln!("{total} messages, a quota of {quota} bytes, {left_out} times a feed was left out");
+}
+
+impl Village {
+    /// Deals the authors out to homes and lets each home import what theirs wrote.
+    fn settle(every: usize, seed: &mut Seed) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the village");
+        let lines = lines(every);
+        let file = folder.path().join("messages.jsonl");
+        fs::write(&file, lines.join("\n") + "\n").expect("the messages are written");
+        let mut messages: BTreeMap<Message, u64> = BTreeMap::new();
+        for line in &lines {
+            let object: Value = serde_json::from_str(line).expect("a line is an object");
+            *messages.entry(message(&object)).or_default() += 1;
+        }
+        let authors: BTreeSet<String> = messages.keys().map(|key| key.0.clone()).collect();
+        let mut authors: Vec<String> = authors.into_iter().collect();
+        seed.shuffle(&mut authors);
+        let share = authors.len().div_ceil(HOMES);
+        let shares: Vec<&[String]> = authors.chunks(share).collect();
+        let homes = shares.iter().enumerate().map(|(n, authors)| {
+            let path = folder.path().join(format!("home-{n:02}"));
+            let (home, feed, _) = Home::create(path, &format!("House {n}"));
+            let mut call = home.call(&["import", "--json"]).arg(&file);
+            for author in *authors {
+                call = call.arg("--author").arg(author);
+            }
+            let report = call.run().good().json();
+            assert_eq!(number(&report, "refused"), 0, "{report}");
+            Neighbour { home, feed, imported: number(&report, "imported") }
+        });
+        let homes: Vec<_> = homes.collect();
+        let total: u64 = homes.iter().map(|neighbour| neighbour.imported).sum();
+        assert_eq!(total, lines.len() as u64, "every message is dealt out once");
+        eprintln!("{} authors in {} homes, {total} messages", authors.len(), homes.len());
+        Self { folder, messages, homes }
+    }
+
+    fn follow_each_other(&self) {
+        each(&self.homes, |neighbour| {
+            for other in self.homes.iter().filter(|other| other.feed != neighbour.feed) {
+                neighbour.home.run(&["follow", &other.feed]).good();
+            }
+        });
+    }
+
+    /// Carries a stick from home to home until it was everywhere twice: by then what any home had
+    /// has passed all others. Returns copies of some of the bundles.
+    fn carry(&self, seed: &mut Seed) -> Vec<PathBuf> {
+        let stick = self.folder.path().join("stick");
+        let kept = self.folder.path().join("kept");
+        for folder in [&stick, &kept] {
+            fs::create_dir(folder).expect("a folder is made");
+        }
+        let mut tour = Vec::new();
+        for _ in 0..2 {
+            let mut round: Vec<usize> = (0..self.homes.len()).collect();
+            seed.shuffle(&mut round);
+            tour.extend(round);
+        }
+        let (mut copies, mut written, mut fullest) = (Vec::new(), 0, 0);
+        for (visit, &at) in tour.iter().enumerate() {
+            let neighbour = &self.homes[at];
+            neighbour.home.call(&["bundle", "read"]).arg(&stick).run().good();
+            let own = stick.join(format!("house-{at:02}.thistle"));
+            drop(fs::remove_file(&own));
+            let Some(&next) = tour.get(visit + 1) else { break };
+            let report = neighbour.write_bundle(&own, &self.homes[next], seed.chance(1, 8));
+            written += number(&report, "bytes");
+            fullest = fullest.max(bytes_in(&stick));
+            if copies.len() < COPIES && (seed.chance(1, 3) || visit + COPIES > tour.len()) {
+                let copy = kept.join(format!("visit-{visit:02}.thistle"));
+                fs::copy(&own, &copy).expect("a bundle is copied");
+                copies.push(copy);
+            }
+        }
+        eprintln!(
+            "{} visits, {written} bytes of bundles, {} bytes a copy of a message, at most {fullest} \
+             on the stick",
+            tour.len(),
+            written / (self.messages.values().sum::<u64>() * self.homes.len() as u64)
+        );
+        copies
+    }
+
+    /// Every feed as a home holds it.
+    fn exports(&self, neighbour: &Neighbour) -> BTreeMap<String, String> {
+        let export = |of: &Neighbour| (of.feed.clone(), neighbour.home.export(&of.feed));
+        self.homes.iter().map(export).collect()
+    }
+
+    /// Every message that was dealt out is there, as often as it was.
+    fn expect_every_message(&self, exports: &BTreeMap<String, String>) {
+        let mut found: BTreeMap<Message, u64> = BTreeMap::new();
+        for line in exports.values().flat_map(|export| export.lines()) {
+            let entry: Value = serde_json::from_str(line).expect("an export is JSON Lines");
+            assert_eq!(entry["state"], "here", "{entry}");
+            if entry["type"] == "post" {
+                *found.entry(message(&entry)).or_default() += 1;
+            }
+        }
+        assert_eq!(found.values().sum::<u64>(), self.messages.values().sum::<u64>());
+        assert!(found == self.messages, "the messages are others than those imported");
+    }
+
+    fn expect_everywhere(&self, exports: &BTreeMap<String, String>) {
+        each(&self.homes, |neighbour| expect_same(exports, &self.exports(neighbour), neighbour));
+    }
+
+    fn check(&self) {
+        each(&self.homes, |neighbour| neighbour.home.check());
+    }
+
+    /// Reads kept bundles twice more in random order, and torn at random places.
+    fn read_again(&self, copies: &[PathBuf], exports: &BTreeMap<String, String>, seed: &mut Seed) {
+        let torn_in = self.folder.path().join("torn");
+        fs::create_dir(&torn_in).expect("a folder is made");
+        let mut refused = 0;
+        for round in 0..2 {
+            let mut homes: Vec<_> = self.homes.iter().collect();
+            seed.shuffle(&mut homes);
+            for neighbour in homes.into_iter().take(READ_AGAIN) {
+                let mut order = copies.to_vec();
+                seed.shuffle(&mut order);
+                let home = &neighbour.home;
+                let ran = home.call(&["bundle", "read", "--json"]).args(&order).run().good();
+                let news = ran.json_lines();
+                assert_eq!(news.len(), order.len());
+                assert!(news.iter().all(|report| report["entries_new"] == 0), "{ran}");
+                seed.shuffle(&mut order);
+                for (n, path) in order.iter().enumerate() {
+                    let torn = torn_in.join(format!("{round}-{n}.thistle"));
+                    let cut = tear(path, &torn, seed);
+                    let ran = home.call(&["bundle", "read", "--json"]).arg(&torn).run();
+                    expect_refusal(&ran, &torn, cut);
+                    refused += 1;
+                }
+                expect_same(exports, &self.exports(neighbour), neighbour);
+                home.check();
+            }
+        }
+        // Whole and torn ones on one stick, read as a folder.
+        let home = &self.homes[0].home;
+        let copy = torn_in.join("whole.thistle");
+        fs::copy(&copies[0], copy).expect("a bundle is copied");
+        let ran = home.call(&["bundle", "read"]).arg(&torn_in).run().fails(4);
+        let torn = bundles_in(&torn_in).len() - 1;
+        assert_eq!(ran.stderr.lines().count(), torn, "one line for each torn file{ran}");
+        expect_same(exports, &self.exports(&self.homes[0]), &self.homes[0]);
+        eprintln!("{refused} torn bundles refused, {} whole ones read twice more", copies.len());
+    }
+}
+
+impl Neighbour {
+    /// Writes a bundle for whoever comes next, or for everybody.
+    fn write_bundle(&self, path: &Path, next: &Self, is_for_all: bool) -> Value {
+        let mut call = self.home.call(&["bundle", "create", "--plain", "--json"]);
+        if !is_for_all {
+            call = call.arg("--for").arg(&next.feed);
+        }
+        call.arg(path).run().good().json()
+    }
+}
+
+/// The lines of the village, or of the messages that ship with the program: one of `every` so many.
+fn lines(every: usize) -> Vec<String> {
+    let (real, shipped) = ("../shared/data/village.jsonl", "cli/village/messages.jsonl");
+    let path = tree::root().join(real);
+    let (text, every) = fs::read_to_string(&path).map_or_else(
+        |error| {
+            eprintln!("`{real}` cannot be read ({error}): the messages of `{shipped}` instead");
+            (tree::read(shipped), 1)
+        },
+        |text| (text, every),
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    // Every author says something, however few lines are taken.
+    let mut heard = BTreeSet::new();
+    let mut is_taken = |(n, line): (usize, &&str)| {
+        let author = serde_json::from_str(line).map(|object: Value| word(&object, "author"));
+        heard.insert(author.expect("a line names its author")) || n.is_multiple_of(every)
+    };
+    let taken = lines.iter().enumerate().filter(|(n, line)| is_taken((*n, line)));
+    taken.map(|(_, line)| (*line).to_owned()).collect()
+}
+
+fn message(object: &Value) -> Message {
+    (
+        word(object, "author"),
+        number(object, "time"),
+        word(object, "channel"),
+        word(object, "text"),
+    )
+}
+
+fn usage(status: &Value, class: &str) -> u64 {
+    let usage = status["usage"].as_array().expect("a list");
+    let of_class = usage.iter().find(|usage| usage["class"] == class);
+    number(of_class.unwrap_or_else(|| panic!("no class {class}: {status}")), "bytes")
+}
+
+/// Does something at every home, on two threads.
+fn each(homes: &[Neighbour], act: impl Fn(&Neighbour) + Sync) {
+    let (first, second) = homes.split_at(homes.len() / 2);
+    thread::scope(|scope| {
+        for some in [first, second] {
+            scope.spawn(|| some.iter().for_each(&act));
+        }
+    });
+}
+
+#[track_caller]
+fn expect_same(
+    expected: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+    at: &Neighbour,
+) {
+    for (feed, export) in expected {
+        let other = &found[feed];
+        if export != other {
+            let differs = export.lines().zip(other.lines()).find(|(a, b)| a != b);
+            panic!(
+                "`{}` holds another {feed}: {} lines for {}, first difference {differs:#?}",
+                at.home.path().display(),
+                other.lines().count(),
+                export.lines().count(),
+            );
+        }
+    }
+}
+
+/// Copies the beginning of a file; returns how many bytes.
+fn tear(path: &Path, torn: &Path, seed: &mut Seed) -> usize {
+    let bytes = fs::read(path).expect("a bundle is read");
+    let cut = seed.index(bytes.len());
+    fs::write(torn, &bytes[..cut]).expect("a torn bundle is written");
+    cut
+}
+
+/// A torn bundle brings nothing new here, and the one line about it names it and the reason.
+#[track_caller]
+fn expect_refusal(ran: &Ran, path: &Path, cut: usize) {
+    let begin = format!("refused: {}: ", path.display());
+    let reason = ran.stderr.trim_end().strip_prefix(&begin);
+    let reason = reason.unwrap_or_else(|| panic!("the refusal names the file\n{ran}"));
+    assert!(!reason.contains('\n'), "one reason\n{ran}");
+    let (words, code) = match cut {
+        0 => ("the file is empty", 1),
+        _ if reason.contains("not a bundle") => ("not a bundle", 1),
+        _ => ("torn at byte ", 4),
+    };
+    assert!(reason.starts_with(words), "cut at byte {cut}{ran}");
+    assert_eq!(ran.code, Some(code), "cut at byte {cut}{ran}");
+    let report = ran.json();
+    assert_eq!((number(&report, "entries_new"), number(&report, "payloads_new")), (0, 0), "{ran}");
+}
+
+fn bundles_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder is listed");
+    entries.map(|entry| entry.expect("a folder is listed").path()).collect()
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    bundles_in(folder).iter().filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum()
+}
