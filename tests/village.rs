@@ -6,7 +6,7 @@
 //! outside of this repository; without them the 200 that ship with the program are carried.
 #![expect(clippy::print_stderr, reason = "the figures of a run are shown by `--nocapture`")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,6 +21,8 @@ use thistle_tests::tree;
 const HOMES: usize = 20;
 /// Of so many messages the short form takes one.
 const SLICE: usize = 8;
+/// Bundles that the stick has room for: the oldest has to go.
+const ROOM: usize = 6;
 /// Bundles of which a copy is kept, to be read again.
 const COPIES: usize = 10;
 /// Homes that read them again.
@@ -164,11 +166,17 @@ impl Village {
             tour.extend(round);
         }
         let (mut copies, mut written, mut fullest) = (Vec::new(), 0, 0);
+        let mut on_stick = VecDeque::new();
         for (visit, &at) in tour.iter().enumerate() {
             let neighbour = &self.homes[at];
             neighbour.home.call(&["bundle", "read"]).arg(&stick).run().good();
             let own = stick.join(format!("house-{at:02}.thistle"));
+            on_stick.retain(|path| *path != own);
+            on_stick.push_back(own.clone());
             drop(fs::remove_file(&own));
+            if on_stick.len() > ROOM {
+                fs::remove_file(on_stick.pop_front().expect("one is there")).expect("room is made");
+            }
             let Some(&next) = tour.get(visit + 1) else { break };
             let report = neighbour.write_bundle(&own, &self.homes[next], seed.chance(1, 8));
             written += number(&report, "bytes");

@@ -207,6 +207,11 @@ pub(crate) fn feeds(people: &People, facts: &Facts, streams: &mut Streams) -> Re
         .map(|info| text::fit(&people.label(&info.feed), NAME_COLUMNS))
         .collect();
     let columns = labels.iter().map(|label| text::width(label)).max().unwrap_or(0);
+    let columns = columns.max("name".len());
+    streams.line(&paint.dim(&format!(
+        "{:<columns$}  {:<8}  {:<8} {:>9}  {:>10}",
+        "name", "id", "class", "entries", "size"
+    )))?;
     for (info, label) in people.feeds().iter().zip(&labels) {
         let id = ids::feed_text(&info.feed);
         let gap = " ".repeat(columns - text::width(label));

@@ -236,7 +236,9 @@ impl<'a> Village<'a> {
     /// Lets the stick walk.
     fn carry(&mut self) -> Result<(), CliError> {
         self.say("")?;
-        self.head("Then the stick goes from door to door. Whoever has it reads it and adds to it:")?;
+        self.head(
+            "Then the stick goes from door to door. Whoever has it reads it and adds to it:",
+        )?;
         let stick = self.place.typed(STICK);
         let read = self.at(0, vec!["bundle".into(), "read".into(), stick.clone()]);
         let mut create = self.created(0);

@@ -64,6 +64,8 @@ fn what_was_carried_is_there_once_however_often_it_comes() {
 fn a_bundle_for_a_peer_holds_what_it_lacks() {
     let world = World::new();
     let (ana, bo) = (world.home("ana"), world.home("bo"));
+    ana.ok(&["follow", &bo.feed]);
+    bo.ok(&["follow", &ana.feed]);
     ana.ok(&["write", "one"]);
     ana.bundle(&world.folder("there"));
     bo.ok(&["bundle", "read", "there"]);

@@ -73,7 +73,7 @@ fn a_query_selects_by_each_of_its_flags() {
     let rows = ana.lines(&["query", "--text", "no channel"]);
     let thread = ana.lines(&["query", "--thread", rows[0]["id"].as_str().unwrap()]);
     assert_eq!(texts(&thread), [none]);
-    let kinds = ana.lines(&["query", "--type", "profile", "--order", "time"]);
+    let kinds = ana.lines(&["query", "--type", "profile", "--from", "ana"]);
     assert_eq!(kinds[0]["content"]["name"], "ana");
 }
 

@@ -117,8 +117,7 @@ fn a_socket_that_a_dead_process_left_is_in_nobodys_way() {
 #[test]
 fn a_home_with_a_long_path_is_served_too() {
     let world = World::new();
-    let name = ["folder-with-a-long-name"; 8].join("/");
-    let home = world.home(&name);
+    let home = world.home_in(&["folder-with-a-long-name"; 8].join("/"), "ana");
     fill(&world, &home);
     let stalled = Stalled::start(home.call(&["export", &home.feed]));
     home.ok(&["write", "served"]);

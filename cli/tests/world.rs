@@ -19,7 +19,7 @@ pub(crate) struct World {
 /// A home that was made, and what `init` said of it.
 pub(crate) struct Home<'a> {
     world: &'a World,
-    name: String,
+    folder: String,
     pub(crate) feed: String,
     pub(crate) account: String,
     pub(crate) phrase: String,
@@ -87,17 +87,22 @@ impl World {
 
     /// Makes a home.
     pub(crate) fn home(&self, name: &str) -> Home<'_> {
-        let made = self.at(name, &["init", "--name", name, "--json"]).json();
+        self.home_in(name, name)
+    }
+
+    /// Makes a home in a folder that is not called like its person.
+    pub(crate) fn home_in(&self, folder: &str, name: &str) -> Home<'_> {
+        let made = self.at(folder, &["init", "--name", name, "--json"]).json();
         let field = |field: &str| made[field].as_str().unwrap().to_owned();
         let (feed, account, phrase) = (field("feed"), field("account"), field("phrase"));
-        Home { world: self, name: name.to_owned(), feed, account, phrase }
+        Home { world: self, folder: folder.to_owned(), feed, account, phrase }
     }
 }
 
 impl Home<'_> {
     /// A command in this home.
     pub(crate) fn call(&self, words: &[&str]) -> Call {
-        self.world.at(&self.name, words)
+        self.world.at(&self.folder, words)
     }
 
     /// Runs a command that does well and says nothing on standard error.
@@ -116,13 +121,14 @@ impl Home<'_> {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.world.path(&self.name)
+        self.world.path(&self.folder)
     }
 
     /// Writes a bundle into a folder; returns its file.
     pub(crate) fn bundle(&self, folder: &Path) -> PathBuf {
         let made = self.json(&["bundle", "create", "--plain", folder.to_str().unwrap()]);
-        PathBuf::from(made["path"].as_str().unwrap())
+        let path = made["path"].as_str().unwrap();
+        self.world.path(path.strip_prefix("[DIR]/").unwrap())
     }
 
     /// What `feeds` says of a feed.

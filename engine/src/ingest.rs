@@ -328,7 +328,7 @@ pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
         if class == CarryClass::Followed {
             writer.want_again(number)?;
             if row.floor > 1 && row.branch == 0 {
-                writer.lower_floor(number)?;
+                writer.set_floor(number, 1)?;
             }
         }
     }
@@ -526,7 +526,7 @@ fn refresh(
     incoming: &Incoming,
     held: &[Stored],
 ) -> Result<bool, StoreError> {
-    let mut changed = false;
+    let mut restored = Vec::new();
     for stored in held {
         let Some(piece) = incoming.piece(stored.seq).filter(|piece| piece.id == stored.id) else {
             continue;
@@ -536,31 +536,40 @@ fn refresh(
             (State::Here, _) => writer.lower_age(number, stored, piece.age)?,
             (State::Apart | State::Expired, Some(payload)) if !over => {
                 if writer.apart(number, stored.seq)?.is_none() {
-                    restore(writer, source, number, stored, payload, piece.age)?;
-                    changed = true;
+                    restored.push((stored, payload.as_slice(), piece.age));
                 }
             }
             (State::Expired, None) if !over && piece.follows => {
-                writer.revive(number, stored, piece.age)?
+                writer.revive(number, stored, piece.age)?;
             }
             _ => {}
         }
     }
-    Ok(changed)
+    let bytes = restored.iter().map(|(_, payload, _)| payload.len() as u64).sum();
+    let (class, carrier) = (writer.row(number)?.class, writer.row(number)?.carrier);
+    if restored.is_empty()
+        || (class != CarryClass::Own && !room::make(writer, class, carrier, Some(number), bytes)?)
+    {
+        return Ok(false);
+    }
+    restore(writer, source, number, &restored)?;
+    Ok(true)
 }
 
+/// Keeps payloads of entries that were held without.
 fn restore(
     writer: &mut Writer<'_>,
     source: &Source,
     number: u32,
-    stored: &Stored,
-    payload: &[u8],
-    age: u32,
+    restored: &[(&Stored, &[u8], u32)],
 ) -> Result<(), StoreError> {
     let via = writer.via(&source.via)?;
-    writer.restore_payload(number, stored, payload, age)?;
-    writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
-    effects(writer, number, payload)
+    writer.restore_payloads(number, restored)?;
+    for (stored, payload, _) in restored {
+        writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
+        effects(writer, number, payload)?;
+    }
+    Ok(())
 }
 
 /// Takes in a payload that travelled by itself.
@@ -596,7 +605,7 @@ pub(crate) fn payload(
         {
             return Ok(Outcome::Left(Refusal::NoRoom, 0));
         }
-        restore(writer, source, number, &stored, payload, stored.kept.age)?;
+        restore(writer, source, number, &[(&stored, payload, stored.kept.age)])?;
         return Ok(Outcome::Payload);
     }
     Ok(outcome)

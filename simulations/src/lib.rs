@@ -4,12 +4,7 @@
 //! meets whom, which sync fails, where a process is killed) is drawn from a [`Seed`], every
 //! failure prints that seed, and the same seed is the same world on every machine. The engine is
 //! driven through its public surface only; nothing here stands in for a part of it.
-#![warn(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used
-)]
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod disk;
 mod seed;

@@ -62,11 +62,7 @@ impl Seed {
 
     /// Chooses one of them, or none if there are none.
     pub fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        if items.is_empty() {
-            None
-        } else {
-            items.get(self.index(items.len()))
-        }
+        if items.is_empty() { None } else { items.get(self.index(items.len())) }
     }
 
     /// Puts them into an order of its own (Fisher and Yates).
@@ -122,10 +118,7 @@ mod tests {
         for _ in 0..7_000 {
             seen[usize::try_from(seed.below(7)).unwrap()] += 1;
         }
-        assert!(
-            seen.iter().all(|&count| (850..1_150).contains(&count)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|&count| (850..1_150).contains(&count)), "{seen:?}");
         assert_eq!(seed.below(1), 0);
         for n in [u64::MAX, u64::MAX / 2 + 2, 1 << 63] {
             assert!(seed.below(n) < n);
@@ -168,10 +161,7 @@ mod tests {
             *counts.entry(items).or_insert(0_u32) += 1;
         }
         assert_eq!(counts.len(), 6);
-        assert!(
-            counts.values().all(|count| (850..1_150).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|count| (850..1_150).contains(count)), "{counts:?}");
     }
 
     #[test]

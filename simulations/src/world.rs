@@ -338,7 +338,15 @@ impl World {
             let Some((_, expected)) = held.first() else { continue };
             for (at, found) in held.iter().filter(|(_, found)| found != expected) {
                 let told = |state: &Option<&Branches>| {
-                    state.map(|(forked, held)| (*forked, held.iter().filter(|e| e.1>48).map(|e| (e.0, e.1, e.2[0])).collect::<Vec<_>>()))
+                    state.map(|(forked, held)| {
+                        (
+                            *forked,
+                            held.iter()
+                                .filter(|e| e.1 > 48)
+                                .map(|e| (e.0, e.1, e.2[0]))
+                                .collect::<Vec<_>>(),
+                        )
+                    })
                 };
                 differing.push(format!(
                     "{feed:?} at {at}: {:?} where {:?} is expected",

@@ -72,7 +72,7 @@ pub(crate) fn name(ctx: &mut Context, args: &args::Name) -> Result<u8, CliError>
 }
 
 /// Whose names can be taken for this one.
-fn look_alikes(ctx: &Context, feed: &FeedId, name: &str) -> Result<Vec<String>, CliError> {
+fn look_alikes(ctx: &mut Context, feed: &FeedId, name: &str) -> Result<Vec<String>, CliError> {
     let people = people(ctx)?;
     let like = people.feeds().iter().filter(|info| info.feed != *feed).filter(|info| {
         let names = info.petname.iter().chain(&info.name);
@@ -95,19 +95,19 @@ pub(crate) fn feeds(ctx: &mut Context) -> Result<u8, CliError> {
     Ok(0)
 }
 
-fn people(ctx: &Context) -> Result<People, CliError> {
-    People::of(&ctx.reader()?).map_err(|error| ctx.host.fault(&error))
+fn people(ctx: &mut Context) -> Result<People, CliError> {
+    People::of(&ctx.tidy_reader()?).map_err(|error| ctx.host.fault(&error))
 }
 
 /// Finds a feed and what to call it.
-fn find(ctx: &Context, typed: &str) -> Result<(FeedId, String), CliError> {
+fn find(ctx: &mut Context, typed: &str) -> Result<(FeedId, String), CliError> {
     let people = people(ctx)?;
     let feed = people.feed(typed)?;
     Ok((feed, people.label(&feed)))
 }
 
 /// Finds a feed that is not the user's own.
-fn other(ctx: &Context, typed: &str, verb: &str) -> Result<(FeedId, String), CliError> {
+fn other(ctx: &mut Context, typed: &str, verb: &str) -> Result<(FeedId, String), CliError> {
     let people = people(ctx)?;
     let feed = people.feed(typed)?;
     if people.feeds().iter().any(|info| info.feed == feed && info.own) {

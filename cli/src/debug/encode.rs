@@ -82,7 +82,7 @@ fn frame(fields: &Value) -> Result<Vec<u8>, Refusal> {
             Frame::Segment(&segment.segment().encode()).encode()
         }
         2 => {
-            let Payload { feed, seq, payload: Bytes(payload) } = parse(&rest)?;
+            let Sent { feed, seq, payload: Bytes(payload) } = parse(&rest)?;
             Frame::Payload { feed: feed.feed(), seq, payload: &payload }.encode()
         }
         3 => {
@@ -126,7 +126,7 @@ struct Segment {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Payload {
+struct Sent {
     feed: Fixed<32>,
     seq: u64,
     payload: Bytes,

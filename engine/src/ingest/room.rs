@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::content::is_structural;
 use crate::entry::window;
 use crate::policy::{Admission, CarryClass, EVICTION_UNIT, Reason, Usage, admit, give_way};
-use crate::store::{State, StoreError, Writer};
+use crate::store::{StoreError, Writer};
 
 /// Makes room for `bytes` more of a feed; false if there is none to be had.
 pub(super) fn make(
@@ -117,23 +116,7 @@ fn payloads(
     _keep: Option<u32>,
     need: u64,
 ) -> Result<bool, StoreError> {
-    let mut freed = 0;
-    for (first, last) in writer.row(number)?.runs.clone() {
-        let mut from = first;
-        while from <= last && freed < need {
-            let to = window(from).1.min(last);
-            for stored in writer.entries(number, from, to)? {
-                let Some(payload) = writer.payload_of(number, &stored)? else { continue };
-                if freed >= need || is_structural(&payload) {
-                    continue;
-                }
-                freed = freed.saturating_add(payload.len() as u64);
-                writer.drop_payload(number, &stored, State::Evicted)?;
-                writer.heads.counts.evicted_entries += 1;
-            }
-            from = to.saturating_add(1);
-        }
-    }
+    writer.evict_payloads(number, need)?;
     Ok(false)
 }
 
@@ -157,7 +140,7 @@ fn segments(
         }
         writer.heads.counts.evicted_entries += last.saturating_sub(first).saturating_add(1);
         writer.drop_entries(number, first, last)?;
-        writer.row_mut(number)?.floor = last.saturating_add(1);
+        writer.set_floor(number, last.saturating_add(1))?;
     }
 }
 

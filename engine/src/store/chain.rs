@@ -3,6 +3,7 @@
 
 use redb::ReadableTable;
 
+use crate::content::is_structural;
 use crate::entry::EntryId;
 use crate::key::{Context, Digest, Hasher, short_of};
 use crate::limits::INLINE_BYTES;
@@ -275,6 +276,43 @@ impl Writer<'_> {
         self.change(feed, seq, |kept| kept.drop_payload(state))
     }
 
+    /// Drops payloads of a feed, oldest first, until `need` bytes are freed or none is left.
+    pub(crate) fn evict_payloads(&mut self, feed: u32, need: u64) -> Result<(), StoreError> {
+        let id = self.row(feed)?.id;
+        let (mut from, mut freed, mut count) = (0, 0, 0);
+        self.flush_tail()?;
+        while freed < need {
+            let next = self.records.range((feed, from)..=(feed, u64::MAX))?.next().transpose()?;
+            let Some(mut record) = next.map(|row| Record::parse(row.1.value())).transpose()? else {
+                break;
+            };
+            let (key, before) = (record.last_seq(), count);
+            from = key.saturating_add(1);
+            let ids = record.ids(id, &mut self.hasher);
+            for ((seq, id), kept) in (record.first_seq..).zip(ids).zip(&mut record.entries) {
+                let apart = self.payloads.get((feed, seq))?.map(|row| row.value().to_vec());
+                let Some(payload) = kept.payload.take().or(apart) else { continue };
+                if freed >= need || seq == 1 || is_structural(&payload) {
+                    kept.payload = (kept.state == State::Here).then_some(payload);
+                    continue;
+                }
+                index::forget(self.txn, feed, seq, &id, &payload)?;
+                self.payloads.remove((feed, seq))?;
+                kept.drop_payload(State::Evicted);
+                freed = freed.saturating_add(payload.len() as u64);
+                count += 1;
+            }
+            if count > before {
+                self.records.remove((feed, key))?;
+                for (last, bytes) in record.encode(id, &mut self.hasher) {
+                    self.records.insert((feed, last), bytes.as_slice())?;
+                }
+            }
+        }
+        self.heads.counts.evicted_entries += count;
+        self.count_bytes(feed, freed, false)
+    }
+
     /// Wants the payloads again that were evicted from a feed.
     pub(crate) fn want_again(&mut self, feed: u32) -> Result<(), StoreError> {
         let id = self.row(feed)?.id;
@@ -298,32 +336,60 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives a held entry its payload back, or for the first time.
-    pub(crate) fn restore_payload(
+    /// Gives held entries of one run their payloads back, or for the first time: with each payload
+    /// the age that is claimed for it.
+    pub(crate) fn restore_payloads(
         &mut self,
         feed: u32,
-        stored: &Stored,
-        payload: &[u8],
-        age: u32,
+        restored: &[(&Stored, &[u8], u32)],
     ) -> Result<(), StoreError> {
-        let seq = stored.seq;
-        let inline = payload.len() as u64 <= INLINE_BYTES;
-        if !inline {
-            self.payloads.insert((feed, seq), payload)?;
+        let known = self.known.minutes();
+        let mut changed = Vec::new();
+        let mut bytes = 0_u64;
+        for (stored, payload, age) in restored {
+            let seq = stored.seq;
+            let inline = payload.len() as u64 <= INLINE_BYTES;
+            if !inline {
+                self.payloads.insert((feed, seq), *payload)?;
+            }
+            let mut kept = stored.kept.clone();
+            kept.state = if inline { State::Here } else { State::Apart };
+            kept.payload = inline.then(|| payload.to_vec());
+            if kept.stub.ttl > 0 {
+                let dwell = known.saturating_sub(kept.since);
+                let claim = u64::from(*age).saturating_sub(dwell);
+                kept.age = u32::try_from(claim).unwrap_or(u32::MAX);
+                self.watch_expiry(feed, seq, &kept)?;
+            }
+            self.txn.open_table(HOLES)?.remove((feed, seq))?;
+            bytes = bytes.saturating_add(payload.len() as u64);
+            if kept != stored.kept {
+                changed.push((seq, kept));
+            }
         }
-        let (mut kept, known) = (stored.kept.clone(), self.known.minutes());
-        kept.state = if inline { State::Here } else { State::Apart };
-        kept.payload = inline.then(|| payload.to_vec());
-        if kept.stub.ttl > 0 {
-            let dwell = known.saturating_sub(kept.since);
-            let claim = u64::from(age).saturating_sub(dwell);
-            kept.age = u32::try_from(claim).unwrap_or(u32::MAX);
-            self.watch_expiry(feed, seq, &kept)?;
+        self.count_bytes(feed, bytes, true)?;
+        self.replace(feed, changed)
+    }
+
+    /// Changes how entries are kept: ascending places with what stands there from now on.
+    fn replace(&mut self, feed: u32, changed: Vec<(u64, Kept)>) -> Result<(), StoreError> {
+        let (Some((first, _)), Some((last, _))) = (changed.first(), changed.last()) else {
+            return Ok(());
+        };
+        let id = self.row(feed)?.id;
+        let mut records = self.records_in(feed, *first, *last)?;
+        for record in &mut records {
+            self.records.remove((feed, record.last_seq()))?;
         }
-        self.txn.open_table(HOLES)?.remove((feed, seq))?;
-        self.count_bytes(feed, payload.len() as u64, true)?;
-        if kept != stored.kept {
-            self.change(feed, seq, |place| *place = kept)?;
+        for (seq, kept) in changed {
+            if let Some(place) = records.iter_mut().find_map(|record| record.at_mut(seq)) {
+                *place = kept;
+            }
+        }
+        for record in records {
+            for (last, bytes) in record.encode(id, &mut self.hasher) {
+                self.records.insert((feed, last), bytes.as_slice())?;
+            }
         }
         Ok(())
     }

@@ -352,9 +352,9 @@ impl<'t> Writer<'t> {
         numbers.into_iter().map(|number| Ok(self.row(number)?.id)).collect()
     }
 
-    /// Wants a feed back to its first entry.
-    pub(crate) fn lower_floor(&mut self, number: u32) -> Result<(), StoreError> {
-        self.row_mut(number)?.floor = 1;
+    /// Sets from which entry on a feed is kept and announced.
+    pub(crate) fn set_floor(&mut self, number: u32, floor: u64) -> Result<(), StoreError> {
+        self.row_mut(number)?.floor = floor;
         let head = self.row(number)?.head();
         if let Some(id) = self.id_at(number, head)? {
             self.row_mut(number)?.head_id = id;

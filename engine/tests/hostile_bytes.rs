@@ -1,0 +1,627 @@
+//! Goal: whatever bytes come, nothing panics, nothing hangs, memory stays within the limits, what is
+//! accepted has one encoding, and no node believes what nobody signed.
+//!
+//! Method: the vectors of `schemas/`, spoilt by a seeded die, go into every decoder, into the
+//! reading of files in pieces of any size, and into nodes. Each attack that has a name is a test of
+//! that name.
+
+mod common;
+#[path = "hostile_bytes/mutate.rs"]
+mod mutate;
+
+use std::collections::BTreeSet;
+
+use common::Device;
+use mutate::{Dice, corpus, each_seed, hostile, spoil, valid};
+use thistle_engine::account::Phrase;
+use thistle_engine::bundle::{FileFault, FileReader, Frame, FrameFault, Read};
+use thistle_engine::codec::{DecodeError, Decoder, Encoder, head_len};
+use thistle_engine::content::{Content, PostView, is_structural};
+use thistle_engine::entry::{ChainHasher, EntryId, Header};
+use thistle_engine::fork::ForkProof;
+use thistle_engine::ids::{Id, IdKind, IdQuery, short};
+use thistle_engine::key::Seed;
+use thistle_engine::limits::{FRAME_BYTES, PAYLOAD_BYTES};
+use thistle_engine::segment::{Reject, UnverifiedSegment};
+use thistle_engine::{Event, Fault, Input, Output};
+
+const DEPTH: usize = 10_000;
+
+// ---- Decoders ----
+
+#[test]
+fn values_are_refused_or_have_one_encoding() {
+    each_seed(150_000, |dice| {
+        let bytes = dice.bytes(20);
+        let mut decoder = Decoder::new(&bytes);
+        while !decoder.is_at_end() {
+            let start = decoder.position();
+            let mut encoder = Encoder::new();
+            let read = match dice.below(7) {
+                0 => decoder.uint("x", u64::MAX).map(|value| drop(encoder.uint(value))),
+                1 => decoder.bytes("x", 10).map(|value| drop(encoder.bytes(value))),
+                2 => decoder.text("x", 10).map(|value| drop(encoder.text(value))),
+                3 => decoder.array("x", 10).map(|value| drop(encoder.array(value))),
+                4 => decoder.boolean("x").map(|value| drop(encoder.boolean(value))),
+                5 => decoder.fixed_or_null("x").map(|value: Option<[u8; 4]>| {
+                    encoder.bytes_or_null(value.as_ref().map(<[u8; 4]>::as_slice));
+                }),
+                _ => decoder.array_of("x", 3).map(|()| drop(encoder.array(3))),
+            };
+            if read.is_err() {
+                break;
+            }
+            assert_eq!(encoder.into_bytes(), bytes[start..decoder.position()]);
+        }
+    });
+}
+
+#[test]
+fn headers_are_refused_or_have_one_encoding() {
+    let corpus = corpus("header");
+    each_seed(150_000, |dice| {
+        let bytes = hostile(dice, &corpus);
+        if let Ok(header) = Header::decode(&bytes) {
+            assert_eq!(header.encode(), bytes);
+        }
+    });
+}
+
+#[test]
+fn segments_are_refused_or_are_what_their_author_signed() {
+    let corpus = corpus("segment");
+    let signed: BTreeSet<EntryId> = valid("segment").iter().map(|bytes| head_of(bytes)).collect();
+    each_seed(40_000, |dice| {
+        let bytes = hostile(dice, &corpus);
+        let Ok(segment) = UnverifiedSegment::decode(&bytes) else { return };
+        assert_eq!(segment.encode(), bytes);
+        // Age and the word that a payload follows are free; everything else is signed.
+        if let Ok(segment) = segment.verify(&mut ChainHasher::default()) {
+            let head = segment.entries.last().unwrap().id;
+            assert!(signed.contains(&head), "a forgery");
+        }
+    });
+}
+
+fn head_of(segment: &[u8]) -> EntryId {
+    let segment = UnverifiedSegment::decode(segment).unwrap();
+    segment.verify(&mut ChainHasher::default()).unwrap().entries.last().unwrap().id
+}
+
+#[test]
+fn contents_are_refused_or_have_one_encoding() {
+    let corpus = corpus("content");
+    each_seed(150_000, |dice| {
+        let bytes = hostile(dice, &corpus);
+        let found = Content::decode(&bytes);
+        let view = PostView::decode(&bytes);
+        match &found {
+            Ok(Content::Unknown { kind }) => assert!(*kind >= 10),
+            Ok(content) => {
+                assert_eq!(content.encode(), bytes);
+                assert_eq!(is_structural(&bytes), content.is_structural());
+            }
+            Err(_) => {}
+        }
+        let posts = found.ok().filter(|it| matches!(it, Content::Post(_) | Content::Reply(_)));
+        assert_eq!(view.map(|view| view.to_content()), posts);
+    });
+}
+
+#[test]
+fn fork_proofs_are_refused_or_are_those_that_were_signed() {
+    let (corpus, signed) = (corpus("fork"), valid("fork"));
+    each_seed(60_000, |dice| {
+        let bytes = hostile(dice, &corpus);
+        let Ok(proof) = ForkProof::decode(&bytes) else { return };
+        assert_eq!(proof.encode(), bytes);
+        if let Ok(fork) = proof.verify() {
+            assert_eq!(fork.bytes(), bytes);
+            assert!(signed.contains(&bytes), "a forgery");
+        }
+    });
+}
+
+#[test]
+fn frames_are_refused_or_have_one_encoding() {
+    let corpus = corpus("frame");
+    each_seed(150_000, |dice| {
+        let bytes = hostile(dice, &corpus);
+        match Frame::decode(&bytes) {
+            Ok(Frame::Unknown { kind }) => assert!(kind >= 8),
+            Ok(frame) => assert_eq!(frame.encode(), bytes),
+            Err(_) => {}
+        }
+    });
+}
+
+#[test]
+fn texts_are_refused_or_written_back_as_they_came() {
+    let words = Phrase::from_entropy(&Seed::new([7; 32])).words();
+    let ids = ["feed", "acct", "entry"].map(|word| format!("{word}1qqqqsyqcyq5rqwzqfpg9"));
+    let whole = Id::Entry([9; 32]).text();
+    each_seed(60_000, |dice| {
+        let mut bytes = match dice.below(3) {
+            0 => words.join(" ").into_bytes(),
+            1 => dice.pick(&ids).clone().into_bytes(),
+            _ => whole.clone().into_bytes(),
+        };
+        for _ in 0..dice.below(3) {
+            spoil(dice, &mut bytes, whole.as_bytes());
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(id) = Id::parse(&text) {
+            assert_eq!(id.text(), text.trim().to_lowercase());
+        }
+        if let Ok(IdQuery::Span { first, last, .. }) = IdQuery::parse(IdKind::Feed, &text) {
+            assert!(first <= last);
+        }
+        if let Ok(phrase) = Phrase::parse(&text) {
+            let read: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            assert_eq!(phrase.words(), read);
+        }
+        assert!(short(&text).len() <= text.len());
+    });
+}
+
+// ---- Files ----
+
+/// What was found in a file, in words, and how it ended.
+fn read_file(dice: &mut Dice, file: &[u8]) -> (Vec<(u64, String)>, String) {
+    let mut reader = FileReader::new();
+    let mut seen = Vec::new();
+    let mut end = 0;
+    for piece in dice.chunks(file) {
+        reader.push(piece);
+        let most = usize::try_from(FRAME_BYTES).unwrap() + piece.len() + 16;
+        assert!(reader.buffered() <= most, "{} bytes are kept", reader.buffered());
+        while let Some(found) = reader.poll() {
+            assert_eq!(found.offset, end, "no byte is left out");
+            assert!(found.end > found.offset + 1, "every frame takes bytes");
+            end = found.end;
+            seen.push((found.offset, format!("{:?}", found.read)));
+        }
+        assert!(reader.buffered() <= most - piece.len());
+    }
+    assert!(end <= file.len() as u64);
+    (seen, format!("{:?}", reader.finish()))
+}
+
+#[test]
+fn files_read_the_same_in_pieces_of_any_size() {
+    let corpus = corpus("bundle");
+    each_seed(8_000, |dice| {
+        let file = hostile(dice, &corpus);
+        assert_eq!(read_file(dice, &file), read_file(dice, &file));
+    });
+}
+
+#[test]
+fn a_reading_resumed_anywhere_is_bounded() {
+    let corpus = corpus("bundle");
+    each_seed(20_000, |dice| {
+        let (file, other) = (hostile(dice, &corpus), hostile(dice, &corpus));
+        let mut reader = FileReader::new();
+        for piece in [&file, &other] {
+            reader.push(piece);
+            for _ in 0..dice.below(6) {
+                reader.poll();
+            }
+            let offset = dice.roll() >> dice.below(64);
+            let at_end = offset.saturating_add(piece.len() as u64);
+            if at_end < u64::MAX - FRAME_BYTES {
+                reader.resume_at(offset, dice.roll() >> 8);
+            }
+        }
+        reader.push(&other);
+        while reader.poll().is_some() {}
+        let _: FileReader = std::mem::take(&mut reader);
+    });
+}
+
+#[test]
+fn a_statement_is_believed_only_of_the_bytes_that_were_signed() {
+    let signed = valid("bundle");
+    let fronts: BTreeSet<Vec<u8>> = signed.iter().filter_map(|file| front(file)).collect();
+    each_seed(8_000, |dice| {
+        let file = hostile(dice, &signed);
+        assert!(front(&file).is_none_or(|front| fronts.contains(&front)), "a forgery");
+    });
+}
+
+/// The bytes up to the statement, if that is right.
+fn front(file: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = FileReader::new();
+    reader.push(file);
+    while let Some(found) = reader.poll() {
+        if let Read::Statement { .. } = found.read {
+            return Some(file[..usize::try_from(found.offset).unwrap()].to_vec());
+        }
+    }
+    None
+}
+
+// ---- Nodes ----
+
+/// A device with a past: short and long posts, one that ends, one taken back.
+fn author(number: u8) -> Device {
+    let mut author = Device::new(number);
+    author.write_many((0..40).map(|n| format!("message {n} of {number}")));
+    author.write(&"long ".repeat(600));
+    author.write_ttl("gone tomorrow", 24);
+    author.write_many((0..30).map(|n| format!("more {n} {}", "x".repeat(n * 40))));
+    author
+}
+
+/// Hands a node a file in pieces; the events, and that there is exactly one report.
+fn hand_over(device: &mut Device, dice: &mut Dice, file: &[u8]) -> Vec<Event> {
+    let before = device.events.len();
+    let (now, bundle) = (device.now, dice.roll());
+    device.node.handle(now, Input::BundleOpened { bundle, via: "stick" }).unwrap();
+    for bytes in dice.chunks(file) {
+        device.node.handle(now, Input::BundleChunk { bundle, bytes }).unwrap();
+        poll(device);
+    }
+    device.node.handle(now, Input::BundleEnded { bundle }).unwrap();
+    poll(device);
+    let events = device.events[before..].to_vec();
+    let done = events.iter().filter(|event| matches!(event, Event::BundleDone { .. }));
+    assert_eq!(done.count(), 1);
+    events
+}
+
+fn poll(device: &mut Device) {
+    while let Some(Output::Event(event)) = device.node.poll() {
+        device.events.push(event);
+    }
+}
+
+#[test]
+fn a_node_keeps_what_is_signed_and_nothing_else_of_spoilt_bundles() {
+    let authors = [author(1), author(2)];
+    let mut files: Vec<Vec<u8>> = authors.iter().map(Device::bundle_all).collect();
+    let good = files.clone();
+    files.extend(valid("bundle"));
+    each_seed(60, |dice| {
+        let mut reader = Device::new(9);
+        reader.write("my own words");
+        let own = reader.export(&reader.feed());
+        for _ in 0..6 {
+            let file = hostile(dice, &files);
+            hand_over(&mut reader, dice, &file);
+        }
+        assert_eq!(reader.export(&reader.feed()), own, "own entries are untouched");
+        reader.check();
+        let mut good: Vec<&Vec<u8>> = good.iter().collect();
+        dice.shuffle(&mut good);
+        for file in good {
+            hand_over(&mut reader, dice, file);
+        }
+        for author in &authors {
+            assert_eq!(reader.export(&author.feed()), author.export(&author.feed()));
+        }
+        reader.check();
+    });
+}
+
+#[test]
+fn two_files_read_at_once_and_one_given_up_do_not_mix() {
+    let authors = [author(1), author(2)];
+    let files = authors.each_ref().map(Device::bundle_all);
+    each_seed(20, |dice| {
+        let mut reader = Device::new(9);
+        let now = reader.now;
+        // One is opened anew half way, with nobody having ended it.
+        for bundle in [0, 1, 0] {
+            reader.node.handle(now, Input::BundleOpened { bundle, via: "stick" }).unwrap();
+            let half = &files[0][..files[0].len() / 2];
+            if bundle == 0 {
+                reader.node.handle(now, Input::BundleChunk { bundle, bytes: half }).unwrap();
+            }
+        }
+        let mut pieces: Vec<(u64, &[u8])> = Vec::new();
+        for (bundle, file) in (0..).zip(&files) {
+            let chunks = dice.chunks(file);
+            for (place, bytes) in chunks.into_iter().enumerate() {
+                let at = (place + dice.below(9)).min(pieces.len());
+                let behind =
+                    pieces.iter().rposition(|piece| piece.0 == bundle).map_or(0, |it| it + 1);
+                pieces.insert(at.max(behind), (bundle, bytes));
+            }
+        }
+        for (bundle, bytes) in pieces {
+            reader.node.handle(now, Input::BundleChunk { bundle, bytes }).unwrap();
+        }
+        for bundle in [1, 0, 7] {
+            reader.node.handle(now, Input::BundleEnded { bundle }).unwrap();
+        }
+        for author in &authors {
+            assert_eq!(reader.export(&author.feed()), author.export(&author.feed()));
+        }
+        reader.check();
+    });
+}
+
+// ---- Attacks with a name ----
+
+#[test]
+fn a_bundle_that_claims_4_gib_is_damaged_there_and_costs_nothing() {
+    let author = author(1);
+    let good = author.bundle_all();
+    let starts = starts_of(&good);
+    let at = starts[starts.len() - 2];
+    for claim in [&[0x5b, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0x5a, 0xff, 0xff, 0xff, 0xff]] {
+        let mut reader = FileReader::new();
+        reader.push(&good[..at]);
+        reader.push(claim);
+        while reader.poll().is_some() {}
+        assert!(reader.is_over());
+        for _ in 0..100 {
+            reader.push(&[0; 65_536]);
+            assert!(reader.buffered() <= claim.len(), "nothing more is kept");
+        }
+        let offset = at as u64;
+        assert_eq!(reader.finish().fault, Some(FileFault::Damaged { offset }));
+        let mut node = Device::new(9);
+        let report = node.read(&[&good[..at], claim, &[0; 100_000]].concat());
+        assert_eq!(report.ending, Some(FileFault::Damaged { offset }));
+        assert!(report.entries_new > 30, "what came before counts: {report:?}");
+        node.check();
+        node.read(&good);
+        assert_eq!(node.export(&author.feed()), author.export(&author.feed()));
+    }
+}
+
+/// Where the frames of a sound file begin.
+fn starts_of(file: &[u8]) -> Vec<usize> {
+    let mut decoder = Decoder::new(file);
+    let mut starts = Vec::new();
+    while !decoder.is_at_end() {
+        starts.push(decoder.position());
+        decoder.bytes("frame", FRAME_BYTES).unwrap();
+    }
+    starts
+}
+
+#[test]
+fn nesting_10_000_deep_needs_no_stack() {
+    for (head, end) in [(0x81, 0x00), (0x9f, 0xff), (0xa1, 0x00), (0xc1, 0x00), (0x5f, 0xff)] {
+        let deep = [vec![head; DEPTH], vec![end; DEPTH]].concat();
+        assert!(Header::decode(&deep).is_err());
+        assert!(UnverifiedSegment::decode(&deep).is_err());
+        assert!(Content::decode(&deep).is_err());
+        assert!(ForkProof::decode(&deep).is_err());
+        assert!(Frame::decode(&deep).is_err());
+        let later = [&[0x82, 0x18, 0x63], &deep[..]].concat();
+        assert_eq!(Content::decode(&later), Ok(Content::Unknown { kind: 99 }), "and not read");
+        assert_eq!(Frame::decode(&later), Ok(Frame::Unknown { kind: 99 }));
+        let mut seen = 0;
+        for (at, good) in valid("segment").iter().enumerate() {
+            let place = good.len() * (at % 8) / 8;
+            let bytes = [&good[..place], &deep, &good[place..]].concat();
+            seen += u32::from(UnverifiedSegment::decode(&bytes).is_err());
+        }
+        assert_eq!(seen as usize, valid("segment").len());
+        let file = author(1).bundle_all();
+        let at = starts_of(&file)[3];
+        let frame = [&[0x59, 0x4e, 0x20][..], &deep].concat();
+        let spoilt = [&file[..at], &frame, &file[at..]].concat();
+        let mut node = Device::new(9);
+        let report = node.read(&spoilt);
+        assert_eq!(report.refused, 1, "{report:?}");
+        assert!(matches!(report.ending, Some(FileFault::WrongCount { .. })), "{report:?}");
+    }
+}
+
+#[test]
+fn re_encodings_of_a_valid_segment_are_refused() {
+    let mut tried = 0;
+    for good in valid("segment") {
+        for (at, major, argument, len) in heads_of(&good) {
+            for longer in longer_heads(major, argument, len) {
+                let bytes = [&good[..at], &longer, &good[at + len..]].concat();
+                let found = UnverifiedSegment::decode(&bytes).map(drop);
+                let due = matches!(found, Err(DecodeError::NotShortest { .. }));
+                assert!(due, "{longer:02x?} at {at}: {found:?}");
+                tried += 1;
+            }
+            if matches!(major, 2 | 4) {
+                let open = [&good[..at], &[major << 5 | 31], &good[at + len..], &[0xff]].concat();
+                let found = UnverifiedSegment::decode(&open).map(drop);
+                let due = matches!(found, Err(DecodeError::IndefiniteLength { .. }));
+                assert!(due, "indefinite at {at}: {found:?}");
+            }
+        }
+        let trailing = [&good[..], &[0]].concat();
+        let found = UnverifiedSegment::decode(&trailing).map(drop);
+        assert_eq!(found, Err(DecodeError::TrailingBytes { found: 1 }));
+    }
+    assert!(tried > 1_000, "{tried}");
+}
+
+/// Of each head in sound CBOR of ours: place, major type, argument and length.
+fn heads_of(bytes: &[u8]) -> Vec<(usize, u8, u64, usize)> {
+    let (mut at, mut heads) = (0, Vec::new());
+    while let Some(first) = bytes.get(at) {
+        let (major, low) = (first >> 5, first & 31);
+        let width = if low < 24 { 0 } else { 1_usize << (low - 24) };
+        let wide =
+            bytes[at + 1..=at + width].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let argument = if width == 0 { u64::from(low) } else { wide };
+        if major != 7 {
+            heads.push((at, major, argument, 1 + width));
+        }
+        at += 1 + width;
+        if matches!(major, 2 | 3) {
+            at += usize::try_from(argument).unwrap();
+        }
+    }
+    heads
+}
+
+/// The same head in every longer form.
+fn longer_heads(major: u8, argument: u64, len: usize) -> Vec<Vec<u8>> {
+    assert_eq!(head_len(argument), len as u64);
+    let wider = [(24, 1), (25, 2), (26, 4), (27, 8)];
+    let wider = wider.into_iter().filter(|(_, width)| *width >= len);
+    let form = |(low, width): (u8, usize)| {
+        [&[major << 5 | low][..], &argument.to_be_bytes()[8 - width..]].concat()
+    };
+    wider.map(form).collect()
+}
+
+#[test]
+fn oversize_is_refused_by_its_claim() {
+    let cut = |make: &dyn Fn(&mut Encoder)| {
+        let mut encoder = Encoder::new();
+        make(&mut encoder);
+        encoder.into_bytes()
+    };
+    let payload = vec![0; usize::try_from(PAYLOAD_BYTES).unwrap() + 1];
+    let frame = cut(&|it| drop(it.array(4).uint(2).bytes(&[1; 32]).uint(2).bytes(&payload)));
+    let (found, limit) = (PAYLOAD_BYTES + 1, PAYLOAD_BYTES);
+    let fault = DecodeError::OverLimit { field: "payload", found, limit };
+    assert_eq!(Frame::decode(&frame), Err(fault));
+    assert_eq!(Content::decode(&payload), Err(fault));
+    let author = author(1);
+    let good = author.bundle_all();
+    let at = *starts_of(&good).last().unwrap();
+    let oversize = cut(&|it| drop(it.bytes(&frame)));
+    let mut node = Device::new(9);
+    let before = node.events.len();
+    let report = node.read(&[&good[..at], &oversize, &good[at..]].concat());
+    let refused = Event::Refused {
+        bundle: 1,
+        offset: at as u64,
+        fault: Fault::Frame(FrameFault::Decode(fault)),
+    };
+    assert!(node.events[before..].contains(&refused));
+    assert_eq!(report.refused, 1);
+    assert_eq!(node.export(&author.feed()), author.export(&author.feed()), "the rest is read");
+    node.check();
+}
+
+#[test]
+fn replays_change_nothing() {
+    let authors = [author(1), author(2)];
+    let mut reader = Device::new(9);
+    let mut files: Vec<Vec<u8>> = authors.iter().map(Device::bundle_all).collect();
+    files.iter().for_each(|file| drop(reader.read(file)));
+    files.push(reader.bundle_all());
+    reader.idle();
+    let state = |device: &Device| {
+        let feeds = device.reader().feeds().unwrap();
+        let exports: Vec<_> = feeds.iter().map(|feed| device.export(&feed.feed)).collect();
+        (device.reader().status().unwrap(), feeds, exports)
+    };
+    let before = state(&reader);
+    each_seed(30, |dice| {
+        let mut reader = Device::new(9);
+        let mut files = files.clone();
+        files.iter().for_each(|file| drop(reader.read(file)));
+        dice.shuffle(&mut files);
+        files.extend(files.clone());
+        for file in &mut files {
+            if dice.one_in(2) {
+                file.truncate(dice.below(file.len()));
+            }
+            for event in hand_over(&mut reader, dice, file) {
+                let Event::BundleDone { report, .. } = event else { continue };
+                assert_eq!((report.entries_new, report.payloads_new), (0, 0));
+            }
+        }
+        reader.idle();
+        assert_eq!(state(&reader), before);
+        reader.check();
+    });
+}
+
+#[test]
+fn gaps_are_told_and_close_when_what_is_missing_comes() {
+    let author = author(1);
+    let file = author.bundle_all();
+    let starts = starts_of(&file);
+    let all: Vec<&[u8]> = starts.windows(2).map(|pair| &file[pair[0]..pair[1]]).collect();
+    let is_body = |frame: &&[u8]| {
+        let body = Decoder::new(frame).bytes("frame", FRAME_BYTES).unwrap();
+        matches!(Frame::decode(body), Ok(Frame::Segment(_) | Frame::Payload { .. }))
+    };
+    let body_at = all.iter().position(|frame| is_body(frame)).unwrap();
+    let (front, body) = all.split_at(body_at);
+    assert!(body.len() >= 4, "{}", body.len());
+    each_seed(100, |dice| {
+        let mut reader = Device::new(9);
+        let (mut now, mut later) = (front.concat(), front.concat());
+        let mut left_out = 0;
+        for frame in body {
+            if dice.one_in(2) {
+                now.extend_from_slice(frame);
+            } else {
+                later.extend_from_slice(frame);
+                left_out += 1;
+            }
+        }
+        hand_over(&mut reader, dice, &now);
+        reader.check();
+        let held = reader.export(&author.feed());
+        let whole = author.export(&author.feed());
+        assert!(left_out == 0 || held != whole);
+        let sound =
+            held.iter().all(|entry| whole.iter().any(|it| (it.1, it.2) == (entry.1, entry.2)));
+        assert!(sound, "nothing is held that was not written");
+        hand_over(&mut reader, dice, &later);
+        hand_over(&mut reader, dice, &now);
+        assert_eq!(reader.export(&author.feed()), whole);
+        let info = reader.reader().feeds().unwrap();
+        let info = info.into_iter().find(|info| info.feed == author.feed()).unwrap();
+        assert_eq!((info.gaps.len(), info.missing_payloads), (0, 0));
+        reader.check();
+    });
+}
+
+#[test]
+fn a_segment_with_a_wrong_byte_is_never_held() {
+    let author = author(1);
+    let good = author.bundle_all();
+    let starts = starts_of(&good);
+    each_seed(200, |dice| {
+        let mut bytes = good.clone();
+        let frame = 2 + dice.below(starts.len() - 3);
+        let at = starts[frame] + 4 + dice.below(starts[frame + 1] - starts[frame] - 4);
+        bytes[at] ^= 1 << dice.below(8);
+        let mut node = Device::new(9);
+        hand_over(&mut node, dice, &bytes);
+        let held = node.export(&author.feed());
+        let whole = author.export(&author.feed());
+        for entry in held {
+            let written = whole.iter().find(|it| it.1 == entry.1).unwrap();
+            assert_eq!(entry.2, written.2);
+            assert!(entry.3.is_none() || entry.3 == written.3);
+        }
+        node.check();
+    });
+}
+
+#[test]
+fn a_forged_certificate_makes_no_feed() {
+    let mut node = Device::new(9);
+    for bytes in corpus("segment") {
+        let found = UnverifiedSegment::decode(&bytes)
+            .map_err(Reject::from)
+            .and_then(|segment| segment.verify(&mut ChainHasher::default()));
+        if found.is_ok() {
+            continue;
+        }
+        let mut file = author(1).bundle_all();
+        let at = *starts_of(&file).last().unwrap();
+        file.truncate(at);
+        let held = node.reader().status().unwrap();
+        let mut frame = Encoder::new();
+        frame.bytes(&bytes);
+        let report = node.read(&[file, frame.into_bytes()].concat());
+        assert_eq!(report.refused, 1);
+        let feeds = held.feeds.max(2);
+        assert_eq!(node.reader().status().unwrap().feeds, feeds, "the author and the reader");
+    }
+    node.check();
+}
