@@ -315,7 +315,7 @@ pub(crate) fn status(
         (status.missing_payloads, "texts are missing and wanted"),
         (counts.expired, "texts dropped, their time being over"),
         (counts.retracted, "texts dropped, taken back by their authors"),
-        (counts.evicted_entries, "entries dropped to stay within a quota"),
+        (counts.evicted_entries, "entries, or their texts, dropped to stay within a quota"),
         (counts.left_out_entries, "entries not taken in for want of room"),
         (counts.blocked_entries, "entries not taken in, their feeds being blocked"),
         (counts.refused, "pieces of bundles refused, being wrong"),

@@ -31,7 +31,7 @@ const DEPTH: usize = 10_000;
 
 #[test]
 fn values_are_refused_or_have_one_encoding() {
-    each_seed(150_000, |dice| {
+    each_seed(1_500_000, |dice| {
         let bytes = dice.bytes(20);
         let mut decoder = Decoder::new(&bytes);
         while !decoder.is_at_end() {
@@ -59,7 +59,7 @@ fn values_are_refused_or_have_one_encoding() {
 #[test]
 fn headers_are_refused_or_have_one_encoding() {
     let corpus = corpus("header");
-    each_seed(150_000, |dice| {
+    each_seed(1_500_000, |dice| {
         let bytes = hostile(dice, &corpus);
         if let Ok(header) = Header::decode(&bytes) {
             assert_eq!(header.encode(), bytes);
@@ -71,7 +71,7 @@ fn headers_are_refused_or_have_one_encoding() {
 fn segments_are_refused_or_are_what_their_author_signed() {
     let corpus = corpus("segment");
     let signed: BTreeSet<EntryId> = valid("segment").iter().map(|bytes| head_of(bytes)).collect();
-    each_seed(40_000, |dice| {
+    each_seed(80_000, |dice| {
         let bytes = hostile(dice, &corpus);
         let Ok(segment) = UnverifiedSegment::decode(&bytes) else { return };
         assert_eq!(segment.encode(), bytes);
@@ -91,7 +91,7 @@ fn head_of(segment: &[u8]) -> EntryId {
 #[test]
 fn contents_are_refused_or_have_one_encoding() {
     let corpus = corpus("content");
-    each_seed(150_000, |dice| {
+    each_seed(1_000_000, |dice| {
         let bytes = hostile(dice, &corpus);
         let found = Content::decode(&bytes);
         let view = PostView::decode(&bytes);
@@ -125,7 +125,7 @@ fn fork_proofs_are_refused_or_are_those_that_were_signed() {
 #[test]
 fn frames_are_refused_or_have_one_encoding() {
     let corpus = corpus("frame");
-    each_seed(150_000, |dice| {
+    each_seed(1_000_000, |dice| {
         let bytes = hostile(dice, &corpus);
         match Frame::decode(&bytes) {
             Ok(Frame::Unknown { kind }) => assert!(kind >= 8),
@@ -140,7 +140,7 @@ fn texts_are_refused_or_written_back_as_they_came() {
     let words = Phrase::from_entropy(&Seed::new([7; 32])).words();
     let ids = ["feed", "acct", "entry"].map(|word| format!("{word}1qqqqsyqcyq5rqwzqfpg9"));
     let whole = Id::Entry([9; 32]).text();
-    each_seed(60_000, |dice| {
+    each_seed(6_000, |dice| {
         let mut bytes = match dice.below(3) {
             0 => words.join(" ").into_bytes(),
             1 => dice.pick(&ids).clone().into_bytes(),
@@ -190,7 +190,7 @@ fn read_file(dice: &mut Dice, file: &[u8]) -> (Vec<(u64, String)>, String) {
 #[test]
 fn files_read_the_same_in_pieces_of_any_size() {
     let corpus = corpus("bundle");
-    each_seed(8_000, |dice| {
+    each_seed(12_000, |dice| {
         let file = hostile(dice, &corpus);
         assert_eq!(read_file(dice, &file), read_file(dice, &file));
     });
@@ -282,7 +282,7 @@ fn a_node_keeps_what_is_signed_and_nothing_else_of_spoilt_bundles() {
     let mut files: Vec<Vec<u8>> = authors.iter().map(Device::bundle_all).collect();
     let good = files.clone();
     files.extend(valid("bundle"));
-    each_seed(60, |dice| {
+    each_seed(40, |dice| {
         let mut reader = Device::new(9);
         reader.write("my own words");
         let own = reader.export(&reader.feed());
@@ -372,6 +372,28 @@ fn a_bundle_that_claims_4_gib_is_damaged_there_and_costs_nothing() {
     }
 }
 
+/// Each of these frames is two bytes and makes news; none may wait for the end of the file.
+#[test]
+fn a_file_of_nothing_but_bad_frames_is_told_as_it_is_read() {
+    const FRAMES: usize = 200_000;
+    let front = author(1).bundle_all();
+    let front = &front[..starts_of(&front)[2]];
+    let mut node = Device::new(9);
+    let now = node.now;
+    node.node.handle(now, Input::BundleOpened { bundle: 1, via: "stick" }).unwrap();
+    node.node.handle(now, Input::BundleChunk { bundle: 1, bytes: front }).unwrap();
+    let bytes = [0x41, 0xff].repeat(1_000);
+    let mut told = 0;
+    for done in (1_000..=FRAMES).step_by(1_000) {
+        node.node.handle(now, Input::BundleChunk { bundle: 1, bytes: &bytes }).unwrap();
+        while let Some(Output::Event(event)) = node.node.poll() {
+            told += usize::from(matches!(event, Event::Refused { .. }));
+        }
+        assert!(done - told <= 70_000, "{} faults wait", done - told);
+    }
+    node.check();
+}
+
 /// Where the frames of a sound file begin.
 fn starts_of(file: &[u8]) -> Vec<usize> {
     let mut decoder = Decoder::new(file);
@@ -386,7 +408,7 @@ fn starts_of(file: &[u8]) -> Vec<usize> {
 #[test]
 fn nesting_10_000_deep_needs_no_stack() {
     for (head, end) in [(0x81, 0x00), (0x9f, 0xff), (0xa1, 0x00), (0xc1, 0x00), (0x5f, 0xff)] {
-        let deep = [vec![head; DEPTH], vec![end; DEPTH]].concat();
+        let deep = [vec![head; DEPTH], vec![end]].concat();
         assert!(Header::decode(&deep).is_err());
         assert!(UnverifiedSegment::decode(&deep).is_err());
         assert!(Content::decode(&deep).is_err());
@@ -404,7 +426,9 @@ fn nesting_10_000_deep_needs_no_stack() {
         assert_eq!(seen as usize, valid("segment").len());
         let file = author(1).bundle_all();
         let at = starts_of(&file)[3];
-        let frame = [&[0x59, 0x4e, 0x20][..], &deep].concat();
+        let mut frame = Encoder::new();
+        frame.bytes(&deep);
+        let frame = frame.into_bytes();
         let spoilt = [&file[..at], &frame, &file[at..]].concat();
         let mut node = Device::new(9);
         let report = node.read(&spoilt);
@@ -515,7 +539,7 @@ fn replays_change_nothing() {
         (device.reader().status().unwrap(), feeds, exports)
     };
     let before = state(&reader);
-    each_seed(30, |dice| {
+    each_seed(20, |dice| {
         let mut reader = Device::new(9);
         let mut files = files.clone();
         files.iter().for_each(|file| drop(reader.read(file)));
@@ -549,7 +573,7 @@ fn gaps_are_told_and_close_when_what_is_missing_comes() {
     let body_at = all.iter().position(|frame| is_body(frame)).unwrap();
     let (front, body) = all.split_at(body_at);
     assert!(body.len() >= 4, "{}", body.len());
-    each_seed(100, |dice| {
+    each_seed(60, |dice| {
         let mut reader = Device::new(9);
         let (mut now, mut later) = (front.concat(), front.concat());
         let mut left_out = 0;
@@ -569,9 +593,11 @@ fn gaps_are_told_and_close_when_what_is_missing_comes() {
         let sound =
             held.iter().all(|entry| whole.iter().any(|it| (it.1, it.2) == (entry.1, entry.2)));
         assert!(sound, "nothing is held that was not written");
-        hand_over(&mut reader, dice, &later);
-        hand_over(&mut reader, dice, &now);
-        assert_eq!(reader.export(&author.feed()), whole);
+        // A payload that comes before its entry is not kept, nor is an entry before the first.
+        for file in [&later, &now, &later] {
+            hand_over(&mut reader, dice, file);
+        }
+        assert!(reader.export(&author.feed()) == whole, "all of it is here");
         let info = reader.reader().feeds().unwrap();
         let info = info.into_iter().find(|info| info.feed == author.feed()).unwrap();
         assert_eq!((info.gaps.len(), info.missing_payloads), (0, 0));
@@ -584,7 +610,7 @@ fn a_segment_with_a_wrong_byte_is_never_held() {
     let author = author(1);
     let good = author.bundle_all();
     let starts = starts_of(&good);
-    each_seed(200, |dice| {
+    each_seed(100, |dice| {
         let mut bytes = good.clone();
         let frame = 2 + dice.below(starts.len() - 3);
         let at = starts[frame] + 4 + dice.below(starts[frame + 1] - starts[frame] - 4);
@@ -609,7 +635,7 @@ fn a_forged_certificate_makes_no_feed() {
         let found = UnverifiedSegment::decode(&bytes)
             .map_err(Reject::from)
             .and_then(|segment| segment.verify(&mut ChainHasher::default()));
-        if found.is_ok() {
+        if found.is_ok() || bytes.is_empty() {
             continue;
         }
         let mut file = author(1).bundle_all();

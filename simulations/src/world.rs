@@ -319,7 +319,9 @@ impl World {
                 }
                 let mut entries: Vec<(u8, u64, [u8; 32], bool)> = Vec::new();
                 reader.export(&info.feed, &mut |held: Held| {
-                    let here = held.payload.is_some();
+                    // A retraction in a branch that is not kept reaches those who saw it in time.
+                    let retracted = self.retracted.contains(&(info.feed, held.seq));
+                    let here = held.payload.is_some() && !retracted;
                     entries.push((held.branch, held.seq, *held.id.as_bytes(), here));
                     Ok(true)
                 })?;
@@ -337,22 +339,7 @@ impl World {
             let held: Vec<_> = others.map(|(at, (state, _))| (at, state.get(&feed))).collect();
             let Some((_, expected)) = held.first() else { continue };
             for (at, found) in held.iter().filter(|(_, found)| found != expected) {
-                let told = |state: &Option<&Branches>| {
-                    state.map(|(forked, held)| {
-                        (
-                            *forked,
-                            held.iter()
-                                .filter(|e| e.1 > 48)
-                                .map(|e| (e.0, e.1, e.2[0]))
-                                .collect::<Vec<_>>(),
-                        )
-                    })
-                };
-                differing.push(format!(
-                    "{feed:?} at {at}: {:?} where {:?} is expected",
-                    told(found),
-                    told(expected)
-                ));
+                differing.push(format!("{feed:?} at {at}: {}", difference(*found, *expected)));
             }
         }
         self.ending.broken.extend(differing);
@@ -363,6 +350,23 @@ impl World {
 /// What is held of a feed: where it is forked, and branch, seq, id and whether the payload is here.
 type Branches = (Option<u64>, Vec<(u8, u64, [u8; 32], bool)>);
 type State = BTreeMap<FeedId, Branches>;
+
+/// What one node holds of a feed and another does not, at most a few entries of it.
+fn difference(found: Option<&Branches>, expected: Option<&Branches>) -> String {
+    let (Some(found), Some(expected)) = (found, expected) else {
+        return format!("held {} where {} is expected", found.is_some(), expected.is_some());
+    };
+    let only = |a: &Branches, b: &Branches| {
+        let entries = a.1.iter().filter(|entry| !b.1.contains(entry));
+        entries.map(|(branch, seq, _, here)| (*branch, *seq, *here)).take(5).collect::<Vec<_>>()
+    };
+    let forks = (found.0, expected.0);
+    format!(
+        "forks {forks:?}, only here {:?}, only there {:?}",
+        only(found, expected),
+        only(expected, found)
+    )
+}
 
 /// Own entries that were acknowledged, were not taken back, and are not here.
 fn lost(state: &State, device: &Device, retracted: &[(FeedId, u64)]) -> Vec<String> {

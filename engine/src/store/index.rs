@@ -4,14 +4,14 @@
 //! takes its rows with it, but its entry's lamport stays, so that what is said after it keeps its
 //! place.
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::entry::EntryId;
 use crate::limits::PARENTS;
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::{Arrival, LOG};
 use crate::store::view::{
-    CHILDREN, CHUNK, Done, IDS, Name, Node, ORDER, PROFILES, RAISED, Row, START, Said, TERMS,
+    ALL, CHILDREN, CHUNK, Done, IDS, Name, Node, ORDER, PROFILES, RAISED, Row, START, Said, TERMS,
     Tables, UNREADABLE, View, author_term, channel_term, kind_term,
 };
 use crate::store::{StoreError, Writer};
@@ -105,53 +105,58 @@ pub(crate) fn forget(
     payload: &[u8],
 ) -> Result<(), StoreError> {
     let name = Name::new(id.prefix(), feed, seq);
-    let mut view = View::new(Tables::writing(txn)?);
-    let Some(node) = view.node(&name)? else {
+    let mut ids = txn.open_table(IDS)?;
+    let Some(node) = ids.get(&name.pack())?.map(|row| Node::unpack(row.value())) else {
         return Ok(());
     };
-    let unreadable = view.term(UNREADABLE.to_owned())?;
-    let mut terms = Vec::new();
-    let mut parents = Vec::new();
+    let mut terms = txn.open_table(TERMS)?;
+    let mut order = txn.open_table(ORDER)?;
+    let mut found_under = Vec::new();
     match Said::read(Some(payload)) {
         Said::Post(post) => {
-            view.erase(node.rows(name));
-            view.nodes.insert(name, Node { author: 0, ..node });
-            parents.extend_from_slice(post.parents.as_slice());
-            terms.extend(post.channel.map(channel_term));
-            terms.extend(post.author.map(author_term));
+            for row in node.rows(name) {
+                order.remove(&row.pack())?;
+            }
+            let mut children = txn.open_table(CHILDREN)?;
+            for parent in post.parents.as_slice() {
+                children.remove(&Name::new(*parent, feed, seq).pack())?;
+            }
+            ids.insert(&name.pack(), &Node { author: 0, ..node }.pack())?;
+            found_under.extend(post.channel.map(channel_term));
+            found_under.extend(post.author.map(author_term));
         }
         Said::Other { kind, time } => {
             let term = kind_term(kind);
-            let number = view.known_term(&term)?;
-            view.erase(number.map(|number| Row::new(number, 0, time, name)));
-            view.nodes.insert(name, Node { time: 0, ..node });
-            terms.push(term);
+            if let Some(number) = terms.get(term.as_str())? {
+                order.remove(&Row::new(number.value(), 0, time, name).pack())?;
+            }
+            txn.open_table(PROFILES)?.remove((feed, seq))?;
+            ids.insert(&name.pack(), &Node { time: 0, ..node }.pack())?;
+            found_under.push(term);
         }
     }
-    view.insert([Row::new(unreadable, 0, 0, name)]);
-    view.write(txn)?;
-    txn.open_table(PROFILES)?.remove((feed, seq))?;
-    let mut children = txn.open_table(CHILDREN)?;
-    for parent in parents {
-        children.remove(&Name::new(parent, feed, seq).pack())?;
-    }
-    drop_unused_terms(txn, terms)
-}
-
-/// Forgets the terms under which nothing is found any more: strangers make them up.
-fn drop_unused_terms(txn: &WriteTransaction, names: Vec<String>) -> Result<(), StoreError> {
-    let mut terms = txn.open_table(TERMS)?;
-    let order = txn.open_table(ORDER)?;
-    for name in names {
-        let Some(term) = terms.get(name.as_str())?.map(|term| term.value()) else {
-            continue;
-        };
-        let (first, last) = Row::bounds(term);
+    let kept = terms.get(UNREADABLE)?.map(|row| row.value());
+    let unreadable = match kept {
+        Some(number) => number,
+        None => new_term(&mut terms, UNREADABLE)?,
+    };
+    order.insert(&Row::new(unreadable, 0, 0, name).pack(), ())?;
+    // Strangers make up terms: one under which nothing is found any more must not stay.
+    for term in found_under {
+        let Some(number) = terms.get(term.as_str())?.map(|row| row.value()) else { continue };
+        let (first, last) = Row::bounds(number);
         if order.range::<&[u8; 26]>(&first..=&last)?.next().is_none() {
-            terms.remove(name.as_str())?;
+            terms.remove(term.as_str())?;
         }
     }
     Ok(())
+}
+
+fn new_term(terms: &mut Table<'_, &'static str, u32>, name: &str) -> Result<u32, StoreError> {
+    let number = terms.get("")?.map_or(ALL, |row| row.value()).saturating_add(1);
+    terms.insert("", number)?;
+    terms.insert(name, number)?;
+    Ok(number)
 }
 
 /// Takes the rows of an entry's id out, before its header goes.

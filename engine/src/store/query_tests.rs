@@ -228,7 +228,7 @@ impl World {
         self.log += 1;
         write(&mut self.store, |writer| {
             let stored = writer.entry(number(feed), seq)?.unwrap();
-            writer.restore_payload(number(feed), &stored, &payload, 0)?;
+            writer.restore_payloads(number(feed), &[(&stored, payload.as_slice(), 0)])?;
             let via = writer.via("late")?;
             writer.arrived(number(feed), (seq, seq), tables::ArrivalKind::Payload, via)
         });
