@@ -24,9 +24,9 @@ const SLICE: usize = 8;
 /// Bundles that the stick has room for: the oldest has to go.
 const ROOM: usize = 6;
 /// Bundles of which a copy is kept, to be read again.
-const COPIES: usize = 10;
+const COPIES: usize = 8;
 /// Homes that read them again.
-const READ_AGAIN: usize = 4;
+const READ_AGAIN: usize = 3;
 
 /// A message as an import reads it and an export shows it: author, time, channel, text.
 type Message = (String, u64, String, String);

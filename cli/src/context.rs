@@ -15,6 +15,7 @@ use thistle_engine::time::Now;
 use thistle_engine::{Event, Node, Reader, StoreError, ids};
 
 use crate::facts::Facts;
+use crate::home;
 use crate::host::{Given, Host};
 use crate::outcome::{CliError, Kind};
 use crate::text;
@@ -151,7 +152,13 @@ impl Context {
     }
 
     /// A snapshot in which little is without an index and nothing overdue is left.
+    ///
+    /// On a disk that is all but full nothing is tidied, since a failed write would keep the
+    /// command from reading what is there.
     pub(crate) fn tidy_reader(&mut self) -> Result<Reader, CliError> {
+        if !home::has_room(&self.host.home()) {
+            return self.reader();
+        }
         self.tidy(TIDY_STEPS)?;
         let status = self.reader()?.status().map_err(|error| self.host.fault(&error))?;
         if status.log_position.saturating_sub(status.indexed) > UNINDEXED {

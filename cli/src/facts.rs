@@ -2,7 +2,8 @@
 //!
 //! A command may run in another process than the one it was typed in: whoever holds the store runs
 //! it. So everything that a command would ask its surroundings for is asked here, once, and
-//! travels with the request. No other file reads the environment, the terminal or the clock.
+//! travels with the request. Once a command has begun it asks the environment, the terminal and the
+//! clock nothing else.
 
 use std::env;
 use std::ffi::OsString;

@@ -15,14 +15,17 @@ use thistle_engine::account::AccountKey;
 use thistle_engine::content::Carry;
 use thistle_engine::key::Seed;
 use thistle_engine::time::Now;
-use thistle_engine::{FileBackend, Node, Setup, StoreError};
+use thistle_engine::{Node, Setup, StoreError};
 
+use crate::disk::Disk;
 use crate::outcome::{CliError, Kind};
 
 /// The file with everything that is held.
 const STORE: &str = "store.redb";
 /// The socket at which the store's holder serves other commands.
 const SOCKET: &str = "control.sock";
+/// Room on the disk below which only what the person asked for is written.
+const SPARE_BYTES: u64 = 16 * 1024 * 1024;
 /// Memory that the store may use to keep pages.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -126,7 +129,7 @@ impl Home {
             .open(&passing.0)
             .map_err(refused)?;
         let fault = |error| self.store_fault(&error);
-        let disk = FileBackend::new(file).map_err(|error| fault(StoreError::from(error)))?;
+        let disk = Disk::new(file).map_err(fault)?;
         let setup = Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE_BYTES };
         let node = Node::create(disk, account, setup, fresh_seed()?, now);
         Ok(Unsettled { node: node.map_err(fault)?, home: self.clone(), passing })
@@ -140,9 +143,7 @@ impl Home {
             Ok(file) => file,
         };
         let seed = fresh_seed()?;
-        let opened = FileBackend::new(file)
-            .map_err(StoreError::from)
-            .and_then(|disk| Node::open(disk, seed, CACHE_BYTES, now));
+        let opened = Disk::new(file).and_then(|disk| Node::open(disk, seed, CACHE_BYTES, now));
         match opened {
             Ok(node) => Ok(Opened::Node(Box::new(node))),
             Err(StoreError::Taken) => Ok(Opened::Taken),
@@ -265,6 +266,12 @@ fn sync_folder(path: &Path) -> io::Result<()> {
         }
         result => result,
     }
+}
+
+/// Whether the disk has room for work that can as well be done later.
+pub(crate) fn has_room(home: &Path) -> bool {
+    rustix::fs::statvfs(home)
+        .is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) >= SPARE_BYTES)
 }
 
 /// Takes 32 secret bytes from the system.

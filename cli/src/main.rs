@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod control;
 mod debug;
+mod disk;
 mod facts;
 mod home;
 mod host;

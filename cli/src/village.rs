@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,10 @@ use crate::text;
 use crate::view::Fields;
 use crate::when;
 
+mod program;
 mod table;
 
+use program::Program;
 use table::{Row, painted, table};
 
 /// What the eight wrote.
@@ -169,8 +171,8 @@ struct Village<'a> {
     screen: Screen,
     houses: Vec<House>,
     visits: Vec<Visit>,
-    /// The newest message of each house, as the answers need it.
-    newest: BTreeMap<usize, String>,
+    /// The last answer that was written on the way.
+    answered: String,
 }
 
 /// A house that somebody has moved into.
@@ -205,8 +207,8 @@ impl<'a> Village<'a> {
         let stick = place.folder.join(STICK);
         fs::create_dir_all(stick).map_err(|error| place.fault(&error))?;
         let (program, screen) = (Program::find(facts)?, Screen::of(facts, streams.json));
-        let (houses, visits, newest) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut village = Self { place, streams, program, screen, houses, visits, newest };
+        let (houses, visits, answered) = (Vec::new(), Vec::new(), String::new());
+        let mut village = Self { place, streams, program, screen, houses, visits, answered };
         village.head("Eight homes, one stick, no network. First everybody moves in:")?;
         for (house, (name, _)) in HOUSES.iter().enumerate() {
             let made = village.first(house, words(["init", "--name", name]))?;
@@ -297,8 +299,7 @@ impl<'a> Village<'a> {
         let last = self.at(who, words(["query", "--from", feed, "--channel", "square", "-n", "1"]));
         let last = word(&self.one(&last)?, "id");
         let write = self.at(who, words(["write", "--reply-to", &last, answer]));
-        let written = word(&self.one(&write)?, "id");
-        self.newest.insert(who, written);
+        self.answered = word(&self.one(&write)?, "id");
         Ok(())
     }
 
@@ -323,14 +324,12 @@ impl<'a> Village<'a> {
 
     fn expect_everything(&self) -> Result<(), CliError> {
         let whole = self.whole();
-        let lacking = |house: &&House| house.counts.iter().sum::<u64>() != whole;
-        match self.houses.iter().position(|house| lacking(&house)) {
-            None => Ok(()),
-            Some(house) => Err(CliError::new(
-                Kind::Bug,
-                format!("after {ROUNDS} rounds {} does not hold everything", HOUSES[house].0),
-            )),
-        }
+        let lacks = |house: &House| house.counts.iter().sum::<u64>() != whole;
+        self.houses.iter().position(lacks).map_or(Ok(()), |house| {
+            let name = HOUSES[house].0;
+            let fault = format!("after {ROUNDS} rounds {name} does not hold everything");
+            Err(CliError::new(Kind::Bug, fault))
+        })
     }
 }
 
@@ -343,12 +342,12 @@ impl Village<'_> {
             return Ok(());
         }
         self.say("")?;
-        self.head("What Yuki reads in the square, newest last:")?;
+        self.head("What Yuki reads in the square, the newest last:")?;
         self.show(YUKI, words(["read", "square", "-n", "3"]))?;
         self.head("Who wrote of insulin, as Tomáš has it:")?;
         self.show(TOMAS, words(["query", "--text", "insulin", "-n", "3"]))?;
         self.head("A conversation across three homes, and how each part of it came to Inés:")?;
-        let last = self.newest[&LEILA].clone();
+        let last = self.answered.clone();
         self.show(INES, words(["query", "--thread", &last]))?;
         self.head("How all that Tomáš holds came to him:")?;
         self.ways(TOMAS)
@@ -401,19 +400,18 @@ impl Village<'_> {
         let last = self.visits.iter().rev().take(HOUSES.len());
         let on_stick: u64 = last.map(|visit| visit.bytes).sum();
         if self.streams.json {
-            return self.summary(sound, written, on_stick, seconds);
+            return self.summary(sound, [written, on_stick], seconds);
         }
+        let (whole, visits) = (self.whole(), self.visits.len());
         self.say("")?;
         self.head(&format!(
-            "{} messages are in {} homes, after {} visits and {seconds:.1} seconds.",
-            self.whole(),
-            HOUSES.len(),
-            self.visits.len()
+            "{whole} messages are in {} homes, after {visits} visits and {seconds:.1} seconds.",
+            HOUSES.len()
         ))?;
         self.prose(&format!(
-            "The stick has taken {} in {} files; {} are left on it, readable by whoever finds it.",
+            "The stick has taken {} in {visits} files; {} are left on it, readable by whoever \
+             finds it.",
             when::bytes(written),
-            self.visits.len(),
             when::bytes(on_stick)
         ))?;
         self.say("")?;
@@ -425,18 +423,14 @@ impl Village<'_> {
         ];
         for (house, words) in tries {
             let line = self.program.shown(&self.at(house, words));
-            self.say(&format!("  $ {line}"))?;
+            self.say(&format!("    $ {line}"))?;
         }
         Ok(())
     }
 
-    fn summary(
-        &mut self,
-        sound: &Sound,
-        written: u64,
-        on_stick: u64,
-        seconds: f64,
-    ) -> Result<(), CliError> {
+    /// Prints the one object for programs; the bytes are those ever written to the stick, and those
+    /// that are left on it.
+    fn summary(&mut self, sound: &Sound, bytes: [u64; 2], seconds: f64) -> Result<(), CliError> {
         let house = |(house, (name, folder)): (&House, &(&str, &str))| {
             let [own, followed, carried] = house.counts;
             json!({
@@ -455,8 +449,8 @@ impl Village<'_> {
             .with("messages", self.whole())
             .with("homes", self.houses.iter().zip(&HOUSES).map(house).collect::<Vec<_>>())
             .with("visits", self.visits.iter().map(visit).collect::<Vec<_>>())
-            .with("bytes_written", written)
-            .with("bytes_on_stick", on_stick)
+            .with("bytes_written", bytes[0])
+            .with("bytes_on_stick", bytes[1])
             .with("sound", true)
             .with("entries_checked", sound.entries)
             .with("signatures_checked", sound.signatures)
@@ -504,103 +498,8 @@ impl Village<'_> {
     }
 }
 
-/// This very program.
-#[derive(Debug)]
-struct Program {
-    path: PathBuf,
-    /// What a person types to call it.
-    typed: String,
-    folder: PathBuf,
-}
-
-impl Program {
-    fn find(facts: &Facts) -> Result<Self, CliError> {
-        let path = std::env::current_exe().map_err(|error| {
-            CliError::new(Kind::Input, "this program does not find its own file").because(&error)
-        })?;
-        let folder = facts.folder().to_owned();
-        let same = |found: PathBuf| fs::canonicalize(found).is_ok_and(|found| found == path);
-        let name = Path::new(path.file_name().unwrap_or_else(|| OsStr::new("thistle")));
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        let typed = if std::env::split_paths(&paths).any(|part| same(part.join(name))) {
-            name
-        } else {
-            path.strip_prefix(&folder).unwrap_or(&path)
-        };
-        let typed = quoted(typed.as_os_str());
-        Ok(Self { path, typed, folder })
-    }
-
-    /// What a person would type.
-    fn shown(&self, words: &[OsString]) -> String {
-        let words = words.iter().map(|word| quoted(word));
-        std::iter::once(self.typed.clone()).chain(words).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Calls it; returns what it printed.
-    fn call(&self, words: &[OsString]) -> Result<Vec<u8>, CliError> {
-        self.start(words, Stdio::piped())
-    }
-
-    fn start(&self, words: &[OsString], stdout: Stdio) -> Result<Vec<u8>, CliError> {
-        let failed = || CliError::new(Kind::Bug, format!("`{}` failed", self.shown(words)));
-        let ran = Command::new(&self.path)
-            .args(words)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .spawn()
-            .and_then(std::process::Child::wait_with_output)
-            .map_err(|error| failed().because(&error))?;
-        if ran.status.success() {
-            return Ok(ran.stdout);
-        }
-        let mut error = failed();
-        error.kind = kind(ran.status.code());
-        for cause in causes(&String::from_utf8_lossy(&ran.stderr)) {
-            error = error.since(cause);
-        }
-        Err(error.hint("`thistle village --again` begins anew"))
-    }
-}
-
-/// The sort of failure by which a command ended.
-fn kind(code: Option<i32>) -> Kind {
-    let kinds = [Kind::Input, Kind::Store, Kind::Refused, Kind::Busy];
-    let same = |kind: &Kind| code == Some(i32::from(kind.code()));
-    kinds.into_iter().find(same).unwrap_or(Kind::Bug)
-}
-
-/// What a command that failed said on standard error, as causes.
-fn causes(stderr: &str) -> Vec<String> {
-    let mut causes = Vec::new();
-    for line in stderr.lines() {
-        match serde_json::from_str::<Value>(line) {
-            Ok(error) if error["error"].is_string() => {
-                let because = error["because"].as_array().into_iter().flatten();
-                let said = std::iter::once(&error["error"]).chain(because);
-                causes.extend(said.filter_map(Value::as_str).map(str::to_owned));
-            }
-            _ => causes.push(line.to_owned()),
-        }
-    }
-    causes
-}
-
 fn words<const COUNT: usize>(words: [&str; COUNT]) -> Vec<OsString> {
     words.map(OsString::from).to_vec()
-}
-
-/// Puts a word into quotes where a shell would take it for something else.
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=+,@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 fn word(object: &Value, field: &str) -> String {
@@ -689,9 +588,7 @@ impl Village<'_> {
             when::bytes(visit.bytes)
         );
         let line = format!("  {}", text::fit(&line, self.screen.columns.saturating_sub(2)));
-        if !self.screen.live {
-            self.say(&line)?;
-        } else {
+        if self.screen.live {
             let house = visit.house;
             if self.screen.drawn > 0 {
                 // Up over the table and the line below it, and clear from there.
@@ -700,8 +597,8 @@ impl Village<'_> {
                     .map_err(|error| CliError::output(&error))?;
             }
             self.say_table(Some(house))?;
-            self.say(&line)?;
         }
+        self.say(&line)?;
         self.streams.flush()
     }
 }
@@ -719,29 +616,6 @@ mod tests {
         let names: BTreeSet<String> = HOUSES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(authors, names);
         assert_eq!(MESSAGES.lines().count(), 200);
-    }
-
-    #[test]
-    fn words_are_quoted_as_a_shell_needs_it() {
-        for (word, expected) in [
-            ("read", "read"),
-            ("thistle-village/ines", "thistle-village/ines"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(OsStr::new(word)), expected);
-        }
-    }
-
-    #[test]
-    fn what_a_failed_command_said_is_handed_on() {
-        let stderr = "refused: a.thistle: torn\n{\"error\":\"no\",\"because\":[\"full\"],\"hints\":[],\"code\":3}\n";
-        assert_eq!(causes(stderr), ["refused: a.thistle: torn", "no", "full"]);
-        assert_eq!(
-            (kind(Some(3)), kind(Some(101)), kind(None)),
-            (Kind::Store, Kind::Bug, Kind::Bug)
-        );
     }
 
     #[test]

@@ -695,6 +695,10 @@ mod tests {
         assert_eq!(read(&unclear, 7).1, ending);
         let (_, ending) = read(&[unclear, frames(&[Frame::End { count: 0 }])].concat(), 7);
         assert_eq!((ending.refused, ending.fault), (1, None));
+        // Behind a statement it is a frame of the body.
+        let stated = frames(&[Frame::Opening(self::opening()), Frame::Statement([0; 64])]);
+        let file = [stated, framed(&[0x82, 7, 0x40]), frames(&[Frame::End { count: 1 }])].concat();
+        assert_eq!(read(&file, 7).1, Ending { body_frames: 1, refused: 2, unknown: 0, fault: None });
     }
 
     #[test]

@@ -14,15 +14,15 @@ use std::collections::BTreeSet;
 use common::Device;
 use mutate::{Dice, corpus, each_seed, hostile, spoil, valid};
 use thistle_engine::account::Phrase;
-use thistle_engine::bundle::{FileFault, FileReader, Frame, FrameFault, Read};
+use thistle_engine::bundle::{FileFault, FileReader, FileWriter, Frame, FrameFault, Opening, Read};
 use thistle_engine::codec::{DecodeError, Decoder, Encoder, head_len};
-use thistle_engine::content::{Content, PostView, is_structural};
-use thistle_engine::entry::{ChainHasher, EntryId, Header};
+use thistle_engine::content::{Carry, Content, PostView, Ranges, is_structural};
+use thistle_engine::entry::{ChainHasher, EntryId, Header, Stub};
 use thistle_engine::fork::ForkProof;
 use thistle_engine::ids::{Id, IdKind, IdQuery, short};
-use thistle_engine::key::Seed;
+use thistle_engine::key::{SecretKey, Seed};
 use thistle_engine::limits::{FRAME_BYTES, PAYLOAD_BYTES};
-use thistle_engine::segment::{Reject, UnverifiedSegment};
+use thistle_engine::segment::{self, Body, Item, Reject, UnverifiedSegment};
 use thistle_engine::{Event, Fault, Input, Output};
 
 const DEPTH: usize = 10_000;
@@ -37,23 +37,30 @@ fn values_are_refused_or_have_one_encoding() {
         while !decoder.is_at_end() {
             let start = decoder.position();
             let mut encoder = Encoder::new();
-            let read = match dice.below(7) {
-                0 => decoder.uint("x", u64::MAX).map(|value| drop(encoder.uint(value))),
-                1 => decoder.bytes("x", 10).map(|value| drop(encoder.bytes(value))),
-                2 => decoder.text("x", 10).map(|value| drop(encoder.text(value))),
-                3 => decoder.array("x", 10).map(|value| drop(encoder.array(value))),
-                4 => decoder.boolean("x").map(|value| drop(encoder.boolean(value))),
-                5 => decoder.fixed_or_null("x").map(|value: Option<[u8; 4]>| {
-                    encoder.bytes_or_null(value.as_ref().map(<[u8; 4]>::as_slice));
-                }),
-                _ => decoder.array_of("x", 3).map(|()| drop(encoder.array(3))),
-            };
+            let read = copy_one(dice, &mut decoder, &mut encoder);
             if read.is_err() {
                 break;
             }
             assert_eq!(encoder.into_bytes(), bytes[start..decoder.position()]);
         }
     });
+}
+
+/// Reads one value of some type and writes it again.
+fn copy_one(dice: &mut Dice, from: &mut Decoder<'_>, to: &mut Encoder) -> Result<(), DecodeError> {
+    match dice.below(7) {
+        0 => to.uint(from.uint("x", u64::MAX)?),
+        1 => to.bytes(from.bytes("x", 10)?),
+        2 => to.text(from.text("x", 10)?),
+        3 => to.array(from.array("x", 10)?),
+        4 => to.boolean(from.boolean("x")?),
+        5 => to.bytes_or_null(from.fixed_or_null::<4>("x")?.as_ref().map(<[u8; 4]>::as_slice)),
+        _ => {
+            from.array_of("x", 3)?;
+            to.array(3)
+        }
+    };
+    Ok(())
 }
 
 #[test]
@@ -215,7 +222,7 @@ fn a_reading_resumed_anywhere_is_bounded() {
         }
         reader.push(&other);
         while reader.poll().is_some() {}
-        let _: FileReader = std::mem::take(&mut reader);
+        reader.finish();
     });
 }
 
@@ -350,6 +357,7 @@ fn a_bundle_that_claims_4_gib_is_damaged_there_and_costs_nothing() {
     let good = author.bundle_all();
     let starts = starts_of(&good);
     let at = starts[starts.len() - 2];
+    let zeros = vec![0; 65_536];
     for claim in [&[0x5b, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0x5a, 0xff, 0xff, 0xff, 0xff]] {
         let mut reader = FileReader::new();
         reader.push(&good[..at]);
@@ -357,13 +365,13 @@ fn a_bundle_that_claims_4_gib_is_damaged_there_and_costs_nothing() {
         while reader.poll().is_some() {}
         assert!(reader.is_over());
         for _ in 0..100 {
-            reader.push(&[0; 65_536]);
+            reader.push(&zeros);
             assert!(reader.buffered() <= claim.len(), "nothing more is kept");
         }
         let offset = at as u64;
         assert_eq!(reader.finish().fault, Some(FileFault::Damaged { offset }));
         let mut node = Device::new(9);
-        let report = node.read(&[&good[..at], claim, &[0; 100_000]].concat());
+        let report = node.read(&[&good[..at], claim, &zeros].concat());
         assert_eq!(report.ending, Some(FileFault::Damaged { offset }));
         assert!(report.entries_new > 30, "what came before counts: {report:?}");
         node.check();
@@ -496,13 +504,10 @@ fn longer_heads(major: u8, argument: u64, len: usize) -> Vec<Vec<u8>> {
 
 #[test]
 fn oversize_is_refused_by_its_claim() {
-    let cut = |make: &dyn Fn(&mut Encoder)| {
-        let mut encoder = Encoder::new();
-        make(&mut encoder);
-        encoder.into_bytes()
-    };
     let payload = vec![0; usize::try_from(PAYLOAD_BYTES).unwrap() + 1];
-    let frame = cut(&|it| drop(it.array(4).uint(2).bytes(&[1; 32]).uint(2).bytes(&payload)));
+    let mut encoder = Encoder::new();
+    encoder.array(4).uint(2).bytes(&[1; 32]).uint(2).bytes(&payload);
+    let frame = encoder.into_bytes();
     let (found, limit) = (PAYLOAD_BYTES + 1, PAYLOAD_BYTES);
     let fault = DecodeError::OverLimit { field: "payload", found, limit };
     assert_eq!(Frame::decode(&frame), Err(fault));
@@ -510,7 +515,9 @@ fn oversize_is_refused_by_its_claim() {
     let author = author(1);
     let good = author.bundle_all();
     let at = *starts_of(&good).last().unwrap();
-    let oversize = cut(&|it| drop(it.bytes(&frame)));
+    let mut oversize = Encoder::new();
+    oversize.bytes(&frame);
+    let oversize = oversize.into_bytes();
     let mut node = Device::new(9);
     let before = node.events.len();
     let report = node.read(&[&good[..at], &oversize, &good[at..]].concat());
@@ -530,7 +537,9 @@ fn replays_change_nothing() {
     let authors = [author(1), author(2)];
     let mut reader = Device::new(9);
     let mut files: Vec<Vec<u8>> = authors.iter().map(Device::bundle_all).collect();
-    files.iter().for_each(|file| drop(reader.read(file)));
+    for file in &files {
+        reader.read(file);
+    }
     files.push(reader.bundle_all());
     reader.idle();
     let state = |device: &Device| {
@@ -542,7 +551,9 @@ fn replays_change_nothing() {
     each_seed(20, |dice| {
         let mut reader = Device::new(9);
         let mut files = files.clone();
-        files.iter().for_each(|file| drop(reader.read(file)));
+        for file in &files {
+            reader.read(file);
+        }
         dice.shuffle(&mut files);
         files.extend(files.clone());
         for file in &mut files {
@@ -570,7 +581,7 @@ fn gaps_are_told_and_close_when_what_is_missing_comes() {
         let body = Decoder::new(frame).bytes("frame", FRAME_BYTES).unwrap();
         matches!(Frame::decode(body), Ok(Frame::Segment(_) | Frame::Payload { .. }))
     };
-    let body_at = all.iter().position(|frame| is_body(frame)).unwrap();
+    let body_at = all.iter().position(is_body).unwrap();
     let (front, body) = all.split_at(body_at);
     assert!(body.len() >= 4, "{}", body.len());
     each_seed(60, |dice| {
@@ -650,4 +661,46 @@ fn a_forged_certificate_makes_no_feed() {
         assert_eq!(node.reader().status().unwrap().feeds, feeds, "the author and the reader");
     }
     node.check();
+}
+
+/// An empty payload may end or be taken back like any, but is never detached.
+#[test]
+fn empty_payloads_that_are_gone_are_still_passed_on() {
+    let key = SecretKey::from_seed(&Seed::new([0x77; 32]));
+    let feed = key.feed();
+    let certificate = Content::Certificate(common::account(7).certify(&feed, Carry::Open)).encode();
+    let mut prev = None;
+    let mut segment = |seq, ttl, age, payload: &[u8]| {
+        let id = Header::new(feed, seq, prev, Stub::of(ttl, payload)).id();
+        let items = vec![Item { ttl, age, body: Body::Here(payload) }];
+        let signature = segment::sign(&key, &id);
+        let made = UnverifiedSegment { feed, first_seq: seq, prev, items, signature };
+        prev = Some(id);
+        made.encode()
+    };
+    let retraction = Content::Retraction(Ranges::new(vec![(2, 3)]).unwrap()).encode();
+    let segments = [
+        segment(1, 0, 0, &certificate),
+        segment(2, 0, 0, b""),
+        segment(3, 1, 0, b""),
+        segment(4, 1, 0, b""),
+        segment(5, 1, 60, b""),
+        segment(6, 0, 0, &retraction),
+    ];
+    let maker = feed;
+    let opening =
+        Opening { maker, for_feed: None, whole: true, position: 3, log_hash: [0; 8], ack: None };
+    let (mut writer, mut file) = FileWriter::new(opening, Vec::new(), &[], &key);
+    for segment in &segments {
+        file.extend(writer.segment(segment));
+    }
+    file.extend(writer.end());
+    let mut first = Device::new(8);
+    assert_eq!(first.read(&file).entries_new, 6);
+    first.pass(61);
+    first.check();
+    let mut second = Device::new(9);
+    let report = second.read(&first.bundle_all());
+    assert_eq!((report.refused, second.export(&feed).len()), (0, 6), "{report:?}");
+    second.check();
 }

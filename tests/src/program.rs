@@ -62,10 +62,12 @@ pub struct Ran {
 }
 
 /// When a call is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moment {
     /// So long after it was started.
     AfterStart(Duration),
+    /// So long after it made this file, or made it anew.
+    AfterFile(PathBuf, Duration),
     /// So long after it printed its first line.
     AfterLine(Duration),
 }
@@ -229,9 +231,19 @@ impl Call {
 
     /// Runs it until it ends or the moment has come, then kills it as `kill -9` does.
     pub fn killed(self, moment: Moment) -> Ran {
+        let made = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+        let before = match &moment {
+            Moment::AfterFile(path, _) => made(path),
+            _ => None,
+        };
         let mut running = self.start();
         match moment {
             Moment::AfterStart(after) => running.listen(Instant::now() + after),
+            Moment::AfterFile(path, after) => {
+                let is_new = || made(&path).is_some_and(|at| Some(at) != before);
+                wait_until("a file is made", || is_new() || !running.goes_on());
+                running.listen(Instant::now() + after);
+            }
             Moment::AfterLine(after) => {
                 if running.line() {
                     running.listen(Instant::now() + after);
@@ -406,7 +418,7 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
-        thread::sleep(Duration::from_micros(200));
+        thread::sleep(Duration::from_micros(50));
     }
 }
 

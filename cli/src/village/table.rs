@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(lines[0], "  home           own followed  carried      all");
         assert_eq!(
             lines[1],
-            "  Inés            30       30      140      200  ███▓▓▓▒▒▒▒▒▒▒▒▒▒▒▒ <"
+            "  Inés            30       30      140      200  ██▓▓▓▒▒▒▒▒▒▒▒▒▒▒▒▒ <"
         );
         assert_eq!(lines[2], "  Søren           30        0        0       30  ██················");
     }
