@@ -698,7 +698,10 @@ mod tests {
         // Behind a statement it is a frame of the body.
         let stated = frames(&[Frame::Opening(self::opening()), Frame::Statement([0; 64])]);
         let file = [stated, framed(&[0x82, 7, 0x40]), frames(&[Frame::End { count: 1 }])].concat();
-        assert_eq!(read(&file, 7).1, Ending { body_frames: 1, refused: 2, unknown: 0, fault: None });
+        assert_eq!(
+            read(&file, 7).1,
+            Ending { body_frames: 1, refused: 2, unknown: 0, fault: None }
+        );
     }
 
     #[test]

@@ -509,7 +509,6 @@ fn begin_own(
     let mut payloads = vec![(first.encode(), 0)];
     writer.set_meta("own", &number.to_be_bytes())?;
     if let Some(name) = name {
-        writer.set_meta("name", name.as_bytes())?;
         let time = writer.now.wall / 1_000;
         let profile = Profile { time, name: name.to_owned(), about: String::new() };
         payloads.push((Content::Profile(profile).encode(), 0));
@@ -539,8 +538,10 @@ fn write_own(
         let signature = signed.then(|| key.sign(Context::Entry, id.as_bytes()));
         let inline = payload.len() as u64 <= INLINE_BYTES;
         let since = if ttl == 0 { 0 } else { writer.known.minutes() };
-        if crate::content::is_structural(&payload) {
-            structural.push(payload.clone());
+        match Content::decode(&payload) {
+            Ok(content) if content.is_structural() => structural.push(payload.clone()),
+            Ok(Content::Profile(profile)) => writer.set_meta("name", profile.name.as_bytes())?,
+            _ => {}
         }
         let (state, payload, apart) = if inline {
             (State::Here, Some(payload), None)

@@ -73,6 +73,16 @@ fn a_bundle_for_a_peer_is_an_exact_delta() {
 }
 
 #[test]
+fn one_bundle_of_a_stranger_is_enough_to_know_what_it_holds() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.write("hello");
+    b.write("hello too");
+    b.read(&a.bundle_all());
+    let report = a.read(&b.bundle_for(a.feed()));
+    assert_eq!((report.entries_new, report.known), (3, 0), "nothing that came from there");
+}
+
+#[test]
 fn a_size_limit_takes_the_newest_first_and_is_kept() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
     for n in 0..300 {

@@ -146,10 +146,10 @@ impl Reading {
         true
     }
 
-    /// What the maker stated, to be remembered once.
-    fn statement(&mut self) -> Option<(Opening, bool)> {
+    /// What the maker stated, if it is still to be remembered.
+    fn statement(&self) -> Option<(Opening, bool)> {
         let (opening, whole) = (self.opening?, self.stated?);
-        if std::mem::replace(&mut self.stated_kept, true) { None } else { Some((opening, whole)) }
+        if self.stated_kept { None } else { Some((opening, whole)) }
     }
 }
 
@@ -219,16 +219,13 @@ impl Node {
         let staged = std::mem::take(&mut reading.staged);
         let faults = std::mem::take(&mut reading.faults);
         self.unsettled = self.unsettled.saturating_add(std::mem::take(&mut reading.weight));
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut remembered) = (Vec::new(), false);
         if !staged.is_empty() || !faults.is_empty() || statement.is_some() {
             self.settled = false;
             let (me, key, seed) = (self.me, &self.key, &self.seed);
             let reading = &*reading;
-            outcomes = self.store.write(now, |writer| {
+            (outcomes, remembered) = self.store.write(now, |writer| {
                 writer.heads.counts.refused += faults.len() as u64;
-                if let Some((opening, whole)) = statement {
-                    remember(writer, key.feed(), reading, &opening, whole)?;
-                }
                 let source = source(writer, reading)?;
                 let mut outcomes = Vec::with_capacity(staged.len());
                 for (offset, piece) in &staged {
@@ -243,9 +240,17 @@ impl Node {
                     outcomes.push((*offset, piece.feed(), outcome, fork_seq));
                 }
                 retire_if_due(writer, me, key, seed)?;
-                Ok::<_, StoreError>(outcomes)
+                // Only now: the maker's own feed may have come with this very bundle.
+                let remembered = match statement {
+                    Some((opening, whole)) => {
+                        remember(writer, key.feed(), reading, &opening, whole)?
+                    }
+                    None => false,
+                };
+                Ok::<_, StoreError>((outcomes, remembered))
             })?;
         }
+        reading.stated_kept |= remembered;
         if self.unsettled >= SETTLE_BYTES {
             self.settle()?;
         }
@@ -304,20 +309,21 @@ fn source(writer: &mut Writer<'_>, reading: &Reading) -> Result<Source, StoreErr
     Ok(Source { via: reading.via.clone(), carrier })
 }
 
-/// Remembers what the maker of a bundle stated, unless something newer of it is known.
+/// Remembers what the maker of a bundle stated, unless something newer of it is known. False: not
+/// yet, since nothing is held of the maker.
 fn remember(
     writer: &mut Writer<'_>,
     me: FeedId,
     reading: &Reading,
     opening: &Opening,
     whole: bool,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if opening.maker == me || !may_remember(writer, &opening.maker)? {
-        return Ok(());
+        return Ok(opening.maker == me);
     }
     let known = writer.peer(&opening.maker)?;
     if known.as_ref().is_some_and(|known| known.position > opening.position) {
-        return Ok(());
+        return Ok(true);
     }
     let mut row = known.unwrap_or_default();
     row.position = opening.position;
@@ -334,7 +340,8 @@ fn remember(
         .iter()
         .map(|head| (head.feed, head.floor, head.head, head.forked.unwrap_or(0)))
         .collect();
-    writer.set_peer(&opening.maker, &row, &heads, whole)
+    writer.set_peer(&opening.maker, &row, &heads, whole)?;
+    Ok(true)
 }
 
 /// Heads are remembered of makers whose feed is here or followed, so that strangers fill no table.
