@@ -15,7 +15,7 @@ use std::time::Instant;
 use serde_json::Value;
 use tempfile::TempDir;
 use thistle_simulations::Seed;
-use thistle_tests::program::{Home, Ran, is_long, number, seed, word};
+use thistle_tests::program::{Home, Ran, difference, is_long, number, seed, word};
 use thistle_tests::tree;
 
 const HOMES: usize = 20;
@@ -329,15 +329,8 @@ fn expect_same(
     at: &Neighbour,
 ) {
     for (feed, export) in expected {
-        let other = &found[feed];
-        if export != other {
-            let differs = export.lines().zip(other.lines()).find(|(a, b)| a != b);
-            panic!(
-                "`{}` holds another {feed}: {} lines for {}, first difference {differs:#?}",
-                at.home.path().display(),
-                other.lines().count(),
-                export.lines().count(),
-            );
+        if let Some(words) = difference(export, &found[feed]) {
+            panic!("`{}` holds another {feed}: {words}", at.home.path().display());
         }
     }
 }

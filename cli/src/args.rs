@@ -20,7 +20,6 @@ use crate::outcome::EXIT_CODES;
 #[command(
     name = "thistle",
     version,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_long_help = exit_codes()
 )]

@@ -238,6 +238,14 @@ impl Reader {
         Ok(true)
     }
 
+    /// One held entry; of a forked feed, that of the branch which is kept as the main one.
+    pub fn entry(&self, feed: &FeedId, seq: u64) -> Result<Option<Held>, StoreError> {
+        match self.snapshot.number(feed, 0)? {
+            Some(number) => self.snapshot.entry(number, seq),
+            None => Ok(None),
+        }
+    }
+
     /// The fork proof that is kept for a feed.
     pub fn fork_proof(&self, feed: &FeedId) -> Result<Option<Vec<u8>>, StoreError> {
         match self.snapshot.number(feed, 0)? {

@@ -4,6 +4,7 @@
 //! setting of the machine decides a test. A failure prints the words, the code and both outputs.
 //! What a command is expected to say stays in the tests.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -392,6 +393,23 @@ pub fn word(object: &Value, field: &str) -> String {
 #[track_caller]
 pub fn number(object: &Value, field: &str) -> u64 {
     object[field].as_u64().unwrap_or_else(|| panic!("no number in `{field}` of {object}"))
+}
+
+/// Tells how two exports differ, in few words; nothing if they do not.
+pub fn difference(left: &str, right: &str) -> Option<String> {
+    if left == right {
+        return None;
+    }
+    let missing = |from: &str, of: &str| {
+        let known: BTreeSet<&str> = from.lines().collect();
+        let missing = of.lines().filter(|line| !known.contains(line));
+        missing.take(8).map(|line| format!("\n    {line:.600}")).collect::<String>()
+    };
+    let (lines, others) = (left.lines().count(), right.lines().count());
+    let (only_left, only_right) = (missing(right, left), missing(left, right));
+    Some(format!(
+        "{lines} lines and {others}\n  only in the first:{only_left}\n  only in the second:{only_right}"
+    ))
 }
 
 /// Whether the long form of the slow tests was asked for.

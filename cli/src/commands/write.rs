@@ -3,7 +3,9 @@
 //! What they report is durable: the node answers after its commit.
 
 use thistle_engine::account::AccountKey;
-use thistle_engine::content::{Content, Post, Prefix, Profile, Ranges, parents_in_order};
+use thistle_engine::content::{
+    Content, Post, PostView, Prefix, Profile, Ranges, parents_in_order,
+};
 use thistle_engine::entry::EntryId;
 use thistle_engine::time::Now;
 use thistle_engine::{Node, Reader, StoreError, WriteError, Written, ids};
@@ -17,6 +19,8 @@ use crate::text;
 use crate::view::{self, Fields};
 use crate::when;
 
+/// Seconds by which messages that are written in a hurry may run ahead of the clock.
+const HURRY: u64 = 60;
 /// Most ranges that one retraction names.
 const RANGES: usize = 64;
 /// Longest "about" text.
@@ -48,11 +52,27 @@ pub(crate) fn write(ctx: &mut Context, args: &args::Write) -> Result<u8, CliErro
     };
     let parents = parents(&reader, channel.as_deref(), answered.as_ref())
         .map_err(|error| ctx.host.fault(&error))?;
-    let time = ctx.facts.now().wall / 1000;
+    let time = later(&reader, ctx.facts.now().wall / 1000)
+        .map_err(|error| ctx.host.fault(&error))?;
     let post = Post { time, channel, text, parents, author: None };
     let content = if answered.is_some() { Content::Reply(post) } else { Content::Post(post) };
     let written = append(ctx, content, ttl)?;
     report(ctx, &written)
+}
+
+/// The time to write: of several messages within one second each is a second after the one before,
+/// so that everybody shows them in the order in which they were written.
+fn later(reader: &Reader, now: u64) -> Result<u64, StoreError> {
+    let me = reader.me()?.feed;
+    let head = reader.feeds()?.iter().find(|info| info.feed == me).map_or(0, |info| info.head);
+    let held = reader.entry(&me, head)?;
+    let last = held.and_then(|held| held.payload).and_then(|payload| {
+        PostView::decode(&payload).filter(|post| post.author.is_none()).map(|post| post.time)
+    });
+    Ok(match last {
+        Some(last) if (now..now.saturating_add(HURRY)).contains(&last) => last.saturating_add(1),
+        _ => now,
+    })
 }
 
 /// `profile`: how others see the person called.

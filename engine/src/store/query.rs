@@ -16,7 +16,7 @@ use crate::limits::PARENTS;
 use crate::store::StoreError;
 use crate::store::record::{Record, State};
 use crate::store::snapshot::{Held, Snapshot};
-use crate::store::tables::{ARRIVALS, Arrival, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
+use crate::store::tables::{ARRIVALS, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
 use crate::store::view::{
     ALL, CHUNK, Name, Newest, Node, Row, START, View, author_term, channel_term, kind_and_time,
     kind_term,
@@ -296,15 +296,21 @@ impl<'a> Search<'a> {
         let (first, second) = match self.query.order {
             Order::Causal => (lamport, time),
             Order::Time => (time, lamport),
-            Order::Arrival => (self.arrived(row.feed, row.seq)?, row.seq),
+            Order::Arrival => {
+                let run = self.arrived((row.feed, row.seq))?;
+                (run.map_or(0, |run| run.position), row.seq)
+            }
         };
         Ok(Rank { first, second, id: row.id, feed: row.feed, seq: row.seq })
     }
 
-    /// The position in the log at which an entry came.
-    fn arrived(&self, feed: u32, seq: u64) -> Result<u64, StoreError> {
+    /// With which others an entry came.
+    fn arrived(&self, (feed, seq): (u32, u64)) -> Result<Option<Run>, StoreError> {
         let row = ReadableTable::range(&self.arrivals, (feed, seq)..=(feed, u64::MAX))?.next();
-        Ok(row.transpose()?.map_or(0, |(_, row)| row.value().1))
+        Ok(row.transpose()?.map(|(key, row)| {
+            let ((_, last), (first, position)) = (key.value(), row.value());
+            Run { feed, first, last, position }
+        }))
     }
 
     fn candidates(&self) -> Result<Candidates<'a>, StoreError> {
@@ -375,7 +381,7 @@ impl<'a> Search<'a> {
                 let mut rows = Vec::new();
                 for (seq, row) in self.rows_between(feed, first, last)?.into_iter().rev() {
                     // What was dropped and came again has more than one place in the log.
-                    if self.arrived(feed, seq)? == position
+                    if self.arrived((feed, seq))?.is_some_and(|run| run.position == position)
                         && self.asks_for_time(row.time)
                         && self.selects(feed, seq)?
                     {
@@ -573,7 +579,7 @@ impl<'a> Search<'a> {
             one.feed == next.feed && next.seq.saturating_sub(one.seq) <= NEAR
         };
         let mut hits = Vec::with_capacity(best.len());
-        let mut arrived: Option<(u64, Arrival, String)> = None;
+        let mut arrived = None;
         for run in best.chunk_by(near) {
             let (Some((_, first)), Some((_, last))) = (run.first(), run.last()) else { continue };
             let mut wanted = run.iter().peekable();
@@ -591,29 +597,40 @@ impl<'a> Search<'a> {
         Ok(hits)
     }
 
-    /// How an entry came, if not with the one before as well.
+    /// How an entry came; `known` is how the one before did.
     fn received(
         &self,
         row: &Row,
-        known: &mut Option<(u64, Arrival, String)>,
+        known: &mut Option<(Run, Received)>,
     ) -> Result<Option<Received>, StoreError> {
-        let is_known = known.as_ref().is_some_and(|(_, arrival, _)| {
-            arrival.feed == row.feed && (arrival.first..=arrival.last).contains(&row.seq)
-        });
-        if !is_known {
-            *known = match self.snapshot.arrival_of(row.feed, row.seq)? {
-                Some((position, arrival)) => {
-                    let via = self.snapshot.via(arrival.via)?;
-                    Some((position, arrival, via))
-                }
-                None => None,
-            };
+        let place = (row.feed, row.seq);
+        if !known.as_ref().is_some_and(|(run, _)| run.holds(place)) {
+            *known = None;
+            if let Some(run) = self.arrived(place)?.filter(|run| run.holds(place))
+                && let Some(arrival) = self.snapshot.arrival(run.position)?
+            {
+                let via = self.snapshot.via(arrival.via)?;
+                let received = Received { position: run.position, wall: arrival.wall, via };
+                *known = Some((run, received));
+            }
         }
-        Ok(known.as_ref().map(|(position, arrival, via)| Received {
-            position: *position,
-            wall: arrival.wall,
-            via: via.clone(),
-        }))
+        Ok(known.as_ref().map(|(_, received)| received.clone()))
+    }
+}
+
+/// Entries of a feed that came together and are here.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    feed: u32,
+    first: u64,
+    last: u64,
+    /// Where in the log.
+    position: u64,
+}
+
+impl Run {
+    fn holds(&self, (feed, seq): (u32, u64)) -> bool {
+        self.feed == feed && (self.first..=self.last).contains(&seq)
     }
 }
 

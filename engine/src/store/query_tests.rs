@@ -535,30 +535,31 @@ fn what_is_dropped_leaves_nothing_behind() {
     .budget_ms(2_000);
 }
 
-#[test]
-fn a_dropped_parent_keeps_its_place_before_its_answers() {
+/// A world of feeds in which each entry names the one before it.
+fn lines(feeds: usize, entries: u64) -> World {
     let mut world = World {
-        store: new_store(1),
-        feeds: vec![Vec::new()],
-        here: vec![0],
-        missing: vec![],
+        store: new_store(feeds),
+        feeds: vec![Vec::new(); feeds],
+        here: vec![0; feeds],
+        missing: Vec::new(),
         log: 0,
     };
-    for seq in 1..=4u64 {
-        let before = world.feeds[0].last().map(|known: &Known| known.id);
-        let parents = before.iter().map(EntryId::prefix).collect();
-        let payload = Content::Post(Post { time: 9 - seq, parents, ..Post::default() }).encode();
-        let id = Header::new(feed_id(0), seq, before, Stub::of(0, &payload)).id();
-        world.feeds[0].push(Known {
-            feed: 0,
-            seq,
-            id,
-            payload,
-            content: None,
-            late: false,
-            position: 0,
-        });
+    for (feed, line) in world.feeds.iter_mut().enumerate() {
+        for seq in 1..=entries {
+            let before = line.last().map(|known| known.id);
+            let parents = before.iter().map(EntryId::prefix).collect();
+            let payload =
+                Content::Post(Post { time: 9 - seq, parents, ..Post::default() }).encode();
+            let id = Header::new(feed_id(feed), seq, before, Stub::of(0, &payload)).id();
+            line.push(Known { feed, seq, id, payload, content: None, late: false, position: 0 });
+        }
     }
+    world
+}
+
+#[test]
+fn a_dropped_parent_keeps_its_place_before_its_answers() {
+    let mut world = lines(1, 4);
     world.entries(0, 0, 3);
     world.index(10, 10);
     write(&mut world.store, |writer| {
@@ -571,6 +572,28 @@ fn a_dropped_parent_keeps_its_place_before_its_answers() {
         let found: Vec<_> = hits.iter().map(|hit| (hit.held.seq, hit.lamport)).collect();
         assert_eq!(found, [(1, 1), (2, 2), (4, 4)]);
         world.index(10, 10);
+    }
+}
+
+#[test]
+fn what_was_dropped_and_came_again_is_found_once_and_where_it_came_last() {
+    for indexed in [false, true] {
+        let mut world = lines(2, 4);
+        world.entries(0, 0, 4);
+        world.entries(1, 0, 4);
+        if indexed {
+            world.index(5, 10);
+        }
+        write(&mut world.store, |writer| writer.drop_entries(0, 2, 4));
+        world.entries(0, 1, 3);
+        world.entries(0, 3, 4);
+        for _ in 0..3 {
+            for order in [Order::Causal, Order::Time, Order::Arrival] {
+                world.check(&Query { order, ..Query::default() });
+                world.check(&Query { order, limit: 2, ..Query::default() });
+            }
+            world.index(9, 10);
+        }
     }
 }
 
