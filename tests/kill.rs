@@ -4,7 +4,6 @@
 //! imports, reads a bundle and serves other commands; `thistle doctor` after every kill.
 //!
 //! The short form kills about 40 times; `THISTLE_LONG=1` more than 200 times.
-#![expect(clippy::print_stderr, reason = "the figures of a run are shown by `--nocapture`")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,9 +29,12 @@ fn what_write_acknowledged_is_there() {
     let mut acknowledged: BTreeMap<String, String> = BTreeMap::new();
     let begun = Instant::now();
     let mut note = |printed: Vec<Value>, text: String| {
-        printed.iter().for_each(|line| drop(acknowledged.insert(word(line, "id"), text.clone())));
+        acknowledged.extend(printed.iter().map(|line| (word(line, "id"), text.clone())));
     };
-    note(home.run(&["write", "--json", "as long as usual"]).good().json_lines(), "as long as usual".to_owned());
+    note(
+        home.run(&["write", "--json", "as long as usual"]).good().json_lines(),
+        "as long as usual".to_owned(),
+    );
     let usual = begun.elapsed();
     // What a killed process leaves, if no kill below should come at the right moment.
     drop(UnixListener::bind(home.socket()).expect("a socket is made"));
@@ -153,8 +155,7 @@ fn what_a_killed_holder_acknowledged_to_others_is_there() {
     let letters = Letters::write(&folder, 4_000, seed);
     let (mut killed, mut served, mut cut) = (0, 0, 0);
     for round in 0..kills() {
-        let (home, feed, _) =
-            Home::create(folder.path().join(format!("home-{round}")), "Holder");
+        let (home, feed, _) = Home::create(folder.path().join(format!("home-{round}")), "Holder");
         let mut holder = home.call(&["import", "--json"]).arg(&letters.file).start();
         wait_until("the holder serves others", || home.socket().exists());
         let mut acknowledged = Vec::new();
@@ -168,14 +169,13 @@ fn what_a_killed_holder_acknowledged_to_others_is_there() {
         holder.kill();
         let (holder, writer) = (holder.end(), writer.end());
         killed += u64::from(holder.was_killed());
-        match writer.code {
-            Some(0) => acknowledged.push(word(&writer.quiet().json(), "id")),
-            _ => {
-                cut += 1;
-                let writer = writer.fails(3);
-                assert!(writer.stdout.is_empty(), "{writer}");
-                writer.says("hint");
-            }
+        if writer.code == Some(0) {
+            acknowledged.push(word(&writer.quiet().json(), "id"));
+        } else {
+            cut += 1;
+            let writer = writer.fails(3);
+            assert!(writer.stdout.is_empty(), "{writer}");
+            writer.says("hint");
         }
         home.check();
         home.call(&["import"]).arg(&letters.file).run().good();
@@ -292,4 +292,3 @@ fn spin(span: Duration) {
         std::hint::spin_loop();
     }
 }
-

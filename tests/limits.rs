@@ -12,16 +12,8 @@ type Problems = Vec<String>;
 
 #[test]
 fn limits_are_those_of_the_specification() {
-    let found = limits(
-        &tree::read("engine/src/limits.rs"),
-        &tree::read("schemas/README.md"),
-    );
-    assert!(
-        found.is_empty(),
-        "{} to settle:\n  {}",
-        found.len(),
-        found.join("\n  ")
-    );
+    let found = limits(&tree::read("engine/src/limits.rs"), &tree::read("schemas/README.md"));
+    assert!(found.is_empty(), "{} to settle:\n  {}", found.len(), found.join("\n  "));
 }
 
 fn limits(source: &str, specification: &str) -> Problems {
@@ -42,14 +34,11 @@ fn limits(source: &str, specification: &str) -> Problems {
                  them is wrong"
             )),
             (Some(_), None) => {
-                problems.push(format!(
-                    "schemas/README.md: the table of limits lacks {name}; add it"
-                ));
+                problems
+                    .push(format!("schemas/README.md: the table of limits lacks {name}; add it"));
             }
             (None, Some(_)) => {
-                problems.push(format!(
-                    "engine/src/limits.rs: lacks {name} of schemas/README.md"
-                ));
+                problems.push(format!("engine/src/limits.rs: lacks {name} of schemas/README.md"));
             }
             _ => {}
         }
@@ -84,21 +73,14 @@ fn constants(source: &str, problems: &mut Problems) -> BTreeMap<String, u128> {
 fn limits_table(specification: &str, problems: &mut Problems) -> BTreeMap<String, u128> {
     let cells = |line: &str| -> Vec<String> {
         let line = line.trim().trim_matches('|');
-        line.split('|')
-            .map(|cell| cell.trim().trim_matches('`').to_owned())
-            .collect()
+        line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
     };
     let mut found = BTreeMap::new();
     let is_header = |line: &&str| cells(line) == ["constant", "value", "meaning"];
-    let after_header = specification
-        .lines()
-        .skip_while(|line| !is_header(line))
-        .skip(2);
+    let after_header = specification.lines().skip_while(|line| !is_header(line)).skip(2);
     for line in after_header.take_while(|line| line.trim_start().starts_with('|')) {
         let cells = cells(line);
-        let value = cells
-            .get(1)
-            .and_then(|value| number(&value.replace(',', ""), &found));
+        let value = cells.get(1).and_then(|value| number(&value.replace(',', ""), &found));
         match (cells.first(), value) {
             (Some(name), Some(value)) => drop(found.insert(name.clone(), value)),
             _ => problems.push(format!(
@@ -113,21 +95,14 @@ fn limits_table(specification: &str, problems: &mut Problems) -> BTreeMap<String
 fn number(expression: &str, known: &BTreeMap<String, u128>) -> Option<u128> {
     let atom = |text: &str| {
         let text = text.trim();
-        known
-            .get(text)
-            .copied()
-            .or_else(|| text.replace('_', "").parse().ok())
+        known.get(text).copied().or_else(|| text.replace('_', "").parse().ok())
     };
     let product = |text: &str| {
-        text.split('*')
-            .map(atom)
-            .try_fold(1_u128, |product, next| product.checked_mul(next?))
+        text.split('*').map(atom).try_fold(1_u128, |product, next| product.checked_mul(next?))
     };
     let mut operands = expression.split("<<").map(product);
     let first = operands.next()??;
-    operands.try_fold(first, |value, places| {
-        value.checked_shl(u32::try_from(places?).ok()?)
-    })
+    operands.try_fold(first, |value, places| value.checked_shl(u32::try_from(places?).ok()?))
 }
 
 #[cfg(test)]
@@ -151,22 +126,12 @@ mod tests {
         let spec = format!("{TABLE}{rows}| `D` | 8192 | d |\n\n| `E` | 1 | another table |\n");
         assert_eq!(limits(source, &spec), Problems::new());
         let wrong = spec.replace("65,536", "65,535");
-        only(
-            limits(source, &wrong),
-            "A is 65536, in schemas/README.md 65535",
-        );
-        only(
-            limits(source, &format!("{TABLE}{rows}")),
-            "the table of limits lacks D",
-        );
+        only(limits(source, &wrong), "A is 65536, in schemas/README.md 65535");
+        only(limits(source, &format!("{TABLE}{rows}")), "the table of limits lacks D");
         let more = spec.replace("8192 | d |", "8192 | d |\n| `F` | 7 | f |");
         only(limits(source, &more), "lacks F of");
         let vague = spec.replace("| 8192 |", "| many |");
-        assert!(
-            limits(source, &vague)
-                .iter()
-                .any(|problem| problem.contains("| many |"))
-        );
+        assert!(limits(source, &vague).iter().any(|problem| problem.contains("| many |")));
         let unread = format!("{source}pub const G: u64 = size_of::<u64>();\n");
         only(limits(&unread, &spec), "G: write a number");
         only(limits("", ""), "no table of limits");
@@ -175,12 +140,7 @@ mod tests {
     #[test]
     fn numbers_are_read_as_rust_reads_them() {
         let known = BTreeMap::from([("K".to_owned(), 1_024)]);
-        for (text, value) in [
-            ("7", 7),
-            ("1_000", 1_000),
-            ("2 * 3 << 1", 12),
-            ("4 * K", 4_096),
-        ] {
+        for (text, value) in [("7", 7), ("1_000", 1_000), ("2 * 3 << 1", 12), ("4 * K", 4_096)] {
             assert_eq!(number(text, &known), Some(value), "{text}");
         }
         for text in ["", "x", "1 +  2", "1 <<", "1 << 200", "-1"] {

@@ -12,16 +12,8 @@ use thistle_tests::tree;
 type Problems = Vec<String>;
 
 /// The folders and files of the top level; nothing else may stand there.
-const TOP_FOLDERS: &[&str] = &[
-    ".ci",
-    ".git",
-    "cli",
-    "engine",
-    "schemas",
-    "simulations",
-    "tests",
-    "transports",
-];
+const TOP_FOLDERS: &[&str] =
+    &[".ci", ".git", "cli", "engine", "schemas", "simulations", "tests", "transports"];
 const TOP_FILES: &[&str] = &[
     ".gitignore",
     "CHANGELOG.md",
@@ -40,17 +32,9 @@ const TOP_FILES: &[&str] = &[
 const CRATES: &[(&str, &str, &[&str])] = &[
     ("engine", "thistle-engine", &[]),
     ("transports", "thistle-transports", &[]),
-    (
-        "cli",
-        "thistledown",
-        &["thistle-engine", "thistle-transports"],
-    ),
+    ("cli", "thistledown", &["thistle-engine", "thistle-transports"]),
     ("simulations", "thistle-simulations", &["thistle-engine"]),
-    (
-        "tests",
-        "thistle-tests",
-        &["thistle-engine", "thistle-simulations", "thistledown"],
-    ),
+    ("tests", "thistle-tests", &["thistle-engine", "thistle-simulations", "thistledown"]),
 ];
 const ENGINE_DEPENDENCIES: usize = 14;
 const ENGINE_REFUSES: &[&str] = &["anyhow", "rand", "serde", "tokio", "tracing"];
@@ -92,14 +76,9 @@ fn the_top_level_is_flat_and_complete() {
 #[test]
 fn dependencies_point_one_way() {
     let of = |(folder, ..): &(&str, &str, &[&str])| {
-        (
-            folder.to_string(),
-            tree::read(&format!("{folder}/Cargo.toml")),
-        )
+        (folder.to_string(), tree::read(&format!("{folder}/Cargo.toml")))
     };
-    settle(dependency_direction(
-        &CRATES.iter().map(of).collect::<BTreeMap<_, _>>(),
-    ));
+    settle(dependency_direction(&CRATES.iter().map(of).collect::<BTreeMap<_, _>>()));
 }
 
 #[test]
@@ -132,59 +111,33 @@ fn the_engine_shows_little() {
 #[test]
 fn rust_files_are_introduced_short_and_finished() {
     let files = tree::rust_files();
-    settle(
-        files
-            .iter()
-            .flat_map(|(path, text)| rust_file(path, text))
-            .collect(),
-    );
+    settle(files.iter().flat_map(|(path, text)| rust_file(path, text)).collect());
 }
 
 #[test]
 fn no_file_knows_a_machine() {
-    settle(
-        tree::texts()
-            .iter()
-            .flat_map(|(path, text)| machine_paths(path, text))
-            .collect(),
-    );
+    settle(tree::texts().iter().flat_map(|(path, text)| machine_paths(path, text)).collect());
 }
 
 /// Fails with every problem at once.
 fn settle(problems: Problems) {
-    assert!(
-        problems.is_empty(),
-        "{} to settle:\n  {}",
-        problems.len(),
-        problems.join("\n  ")
-    );
+    assert!(problems.is_empty(), "{} to settle:\n  {}", problems.len(), problems.join("\n  "));
 }
 
 fn engine_files() -> BTreeMap<String, String> {
     let in_engine = |(path, text): (String, String)| {
-        Some((
-            path.strip_prefix("engine/src/")?.to_owned(),
-            code_only(&text),
-        ))
+        Some((path.strip_prefix("engine/src/")?.to_owned(), code_only(&text)))
     };
-    tree::rust_files()
-        .into_iter()
-        .filter_map(in_engine)
-        .collect()
+    tree::rust_files().into_iter().filter_map(in_engine).collect()
 }
 
 // ---- The top level ----
 
 fn top_level(names: &[String]) -> Problems {
     let expected = || TOP_FOLDERS.iter().chain(TOP_FILES);
-    let extra = names
-        .iter()
-        .filter(|name| !expected().any(|known| known == name))
-        .map(|name| {
-            format!(
-                "{name}: does not belong at the top; move it into a folder, or add it to tidy.rs"
-            )
-        });
+    let extra = names.iter().filter(|name| !expected().any(|known| known == name)).map(|name| {
+        format!("{name}: does not belong at the top; move it into a folder, or add it to tidy.rs")
+    });
     let missing = expected()
         // An archive of the sources has no history.
         .filter(|known| **known != ".git" && !names.iter().any(|name| name == *known))
@@ -210,18 +163,12 @@ fn dependencies(manifest: &str) -> Vec<Dependency> {
             if let Some((kind, name)) = section.rsplit_once('.')
                 && kind.ends_with("dependencies")
             {
-                found.push(Dependency {
-                    name: name.to_owned(),
-                    is_dev: kind.contains("dev-"),
-                });
+                found.push(Dependency { name: name.to_owned(), is_dev: kind.contains("dev-") });
             }
         } else if section.ends_with("dependencies")
             && let Some(name) = key_of(line)
         {
-            found.push(Dependency {
-                name: name.to_owned(),
-                is_dev: section.contains("dev-"),
-            });
+            found.push(Dependency { name: name.to_owned(), is_dev: section.contains("dev-") });
         }
     }
     found
@@ -281,13 +228,10 @@ fn unexplained_dependencies(manifest: &str) -> Problems {
         } else if inside && let Some(name) = key_of(line) {
             let family = name.split(['-', '_']).next().unwrap_or(name).to_owned();
             // An empty family: the line above is the comment.
-            let is_explained = explained_family
-                .as_ref()
-                .is_some_and(|known| known.is_empty() || *known == family);
+            let is_explained =
+                explained_family.as_ref().is_some_and(|known| known.is_empty() || *known == family);
             if !is_explained && !line.contains("path =") {
-                problems.push(format!(
-                    "Cargo.toml: say in a comment above why {name} is needed"
-                ));
+                problems.push(format!("Cargo.toml: say in a comment above why {name} is needed"));
             }
             explained_family = Some(family);
         }
@@ -309,19 +253,13 @@ fn undeclared_tests(manifest: &str, files: &[String]) -> Problems {
 
 /// The file's word in [`FLOORS`]: `store` for `store/tables.rs`, `entry` for `entry/tests.rs`.
 fn room(path: &str) -> &str {
-    path.split('/')
-        .next()
-        .unwrap_or(path)
-        .trim_end_matches(".rs")
+    path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
 }
 
 /// Floor, and place on it.
 fn floor_of(room: &str) -> Option<(usize, usize)> {
     let place = |names: &&[&str]| names.iter().position(|name| *name == room);
-    FLOORS
-        .iter()
-        .enumerate()
-        .find_map(|(floor, names)| Some((floor, place(names)?)))
+    FLOORS.iter().enumerate().find_map(|(floor, names)| Some((floor, place(names)?)))
 }
 
 fn floors(files: &BTreeMap<String, String>) -> Problems {
@@ -329,9 +267,7 @@ fn floors(files: &BTreeMap<String, String>) -> Problems {
     for (path, code) in files.iter().filter(|(path, _)| *path != "lib.rs") {
         let own_room = room(path);
         let Some(own) = floor_of(own_room) else {
-            problems.push(format!(
-                "engine/src/{path}: has no floor; give it one in tidy.rs"
-            ));
+            problems.push(format!("engine/src/{path}: has no floor; give it one in tidy.rs"));
             continue;
         };
         for (line, name) in names_under(code, "crate") {
@@ -341,9 +277,7 @@ fn floors(files: &BTreeMap<String, String>) -> Problems {
                 Some(_) => "stands higher; turn the dependency round, or move what is shared down",
                 None => "is not a file; name the file it comes from",
             };
-            problems.push(format!(
-                "engine/src/{path}:{line}: `crate::{name}` {trouble}"
-            ));
+            problems.push(format!("engine/src/{path}:{line}: `crate::{name}` {trouble}"));
         }
         if !path.contains('/') {
             let lines = names_under(without_tests(code), "super");
@@ -365,10 +299,7 @@ fn floors_page(page: &str) -> Problems {
     if page.contains(&format!("\n{}\n\n", rows.join("\n"))) {
         return Problems::new();
     }
-    vec![format!(
-        "CONTRIBUTING.md: the table of floors should be:\n{}",
-        rows.join("\n")
-    )]
+    vec![format!("CONTRIBUTING.md: the table of floors should be:\n{}", rows.join("\n"))]
 }
 
 fn third_party(files: &BTreeMap<String, String>) -> Problems {
@@ -403,10 +334,7 @@ fn outside_world(files: &BTreeMap<String, String>) -> Problems {
             })
             .collect()
     };
-    files
-        .iter()
-        .flat_map(|(path, code)| named(path, code))
-        .collect()
+    files.iter().flat_map(|(path, code)| named(path, code)).collect()
 }
 
 fn shown_names(lib: &str) -> Problems {
@@ -441,15 +369,11 @@ fn shown_names(lib: &str) -> Problems {
 fn rust_file(path: &str, text: &str) -> Problems {
     let mut problems = Problems::new();
     if !text.starts_with("//!") {
-        problems.push(format!(
-            "{path}:1: open the file with `//!`: what it is and why it exists"
-        ));
+        problems.push(format!("{path}:1: open the file with `//!`: what it is and why it exists"));
     }
     let lines = text.lines().count();
     if lines > FILE_LINES {
-        problems.push(format!(
-            "{path}: {lines} lines, {FILE_LINES} allowed; split it by subject"
-        ));
+        problems.push(format!("{path}: {lines} lines, {FILE_LINES} allowed; split it by subject"));
     }
     let code = code_only(text);
     for (word, advice) in unfinished_code() {
@@ -466,9 +390,7 @@ fn rust_file(path: &str, text: &str) -> Problems {
         && let Some(at) = without_tests(&code).find("use super::*")
     {
         let line = line_of(&code, at);
-        problems.push(format!(
-            "{path}:{line}: `use super::*` outside tests; list the names"
-        ));
+        problems.push(format!("{path}:{line}: `use super::*` outside tests; list the names"));
     }
     problems
 }
@@ -480,10 +402,7 @@ fn unfinished_code() -> Vec<(String, &'static str)> {
         (["to", "do!("].concat(), finish),
         (["unimple", "mented!("].concat(), finish),
         (["db", "g!("].concat(), "take the trace out again"),
-        (
-            ["#[ig", "nore"].concat(),
-            "a test that never runs proves nothing: mend it or drop it",
-        ),
+        (["#[ig", "nore"].concat(), "a test that never runs proves nothing: mend it or drop it"),
         (["allow(dead", "_code"].concat(), "remove what nothing uses"),
     ]
 }
@@ -501,9 +420,8 @@ fn machine_paths(path: &str, text: &str) -> Problems {
                 continue;
             }
             let line = line_of(text, at);
-            problems.push(format!(
-                "{path}:{line}: `{folder}` is one machine's; use a relative path"
-            ));
+            problems
+                .push(format!("{path}:{line}: `{folder}` is one machine's; use a relative path"));
         }
     }
     problems
@@ -521,18 +439,11 @@ mod tests {
     }
 
     fn files(files: &[(&str, &str)]) -> BTreeMap<String, String> {
-        files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), code_only(text)))
-            .collect()
+        files.iter().map(|(path, text)| ((*path).to_owned(), code_only(text))).collect()
     }
 
     fn expected_top_level() -> Vec<String> {
-        TOP_FOLDERS
-            .iter()
-            .chain(TOP_FILES)
-            .map(|name| (*name).to_owned())
-            .collect()
+        TOP_FOLDERS.iter().chain(TOP_FILES).map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
@@ -558,20 +469,8 @@ mod tests {
                         # c = \"1\"\n[dev-dependencies]\nd = { path = \"d\" }\n\
                         [target.'cfg(unix)'.dependencies]\ne = \"1\"\n[dependencies.f]\npath = \"f\"";
         let found = dependencies(manifest);
-        let names: Vec<_> = found
-            .iter()
-            .map(|found| (found.name.as_str(), found.is_dev))
-            .collect();
-        assert_eq!(
-            names,
-            [
-                ("a", false),
-                ("b", false),
-                ("d", true),
-                ("e", false),
-                ("f", false)
-            ]
-        );
+        let names: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.is_dev)).collect();
+        assert_eq!(names, [("a", false), ("b", false), ("d", true), ("e", false), ("f", false)]);
     }
 
     #[test]
@@ -586,10 +485,7 @@ mod tests {
             ("tests", "thistle-transports"),
         ] {
             let manifest = format!("[dependencies]\n{name}.workspace = true\n");
-            only(
-                direction(folder, &manifest),
-                &format!("{folder}/Cargo.toml: depends on {name}"),
-            );
+            only(direction(folder, &manifest), &format!("{folder}/Cargo.toml: depends on {name}"));
             let manifest = format!("[dev-dependencies]\n{name} = {{ path = \"..\" }}\n");
             only(direction(folder, &manifest), name);
         }
@@ -600,22 +496,11 @@ mod tests {
     #[test]
     fn refused_and_too_many_dependencies_are_found() {
         for name in ENGINE_REFUSES {
-            only(
-                direction("engine", &format!("[dependencies]\n{name} = \"1\"\n")),
-                name,
-            );
+            only(direction("engine", &format!("[dependencies]\n{name} = \"1\"\n")), name);
         }
-        only(
-            direction("cli", "[dev-dependencies]\nanyhow = \"1\"\n"),
-            "give the error a type",
-        );
-        assert_eq!(
-            direction("cli", "[dependencies]\nserde = \"1\"\n"),
-            Problems::new()
-        );
-        let many = (0..15).fold("[dependencies]\n".to_owned(), |all, n| {
-            format!("{all}d{n} = 1\n")
-        });
+        only(direction("cli", "[dev-dependencies]\nanyhow = \"1\"\n"), "give the error a type");
+        assert_eq!(direction("cli", "[dependencies]\nserde = \"1\"\n"), Problems::new());
+        let many = (0..15).fold("[dependencies]\n".to_owned(), |all, n| format!("{all}d{n} = 1\n"));
         only(direction("engine", &many), "15 dependencies, 14 allowed");
         let manifests = BTreeMap::from([("cli".to_owned(), "[package]\n".to_owned())]);
         only(dependency_direction(&manifests), "[lints]");
@@ -625,18 +510,9 @@ mod tests {
     fn a_dependency_without_a_reason_is_found() {
         let head = "[workspace.dependencies]\n";
         let good = "# Why.\nclap = \"4\"\nclap_mangen = \"1\"\n# Other.\nredb = \"4\"\n";
-        assert_eq!(
-            unexplained_dependencies(&format!("{head}{good}")),
-            Problems::new()
-        );
-        only(
-            unexplained_dependencies(&format!("{head}{good}serde = \"1\"\n")),
-            "serde",
-        );
-        only(
-            unexplained_dependencies(&format!("{head}redb = \"4\"\n")),
-            "redb",
-        );
+        assert_eq!(unexplained_dependencies(&format!("{head}{good}")), Problems::new());
+        only(unexplained_dependencies(&format!("{head}{good}serde = \"1\"\n")), "serde");
+        only(unexplained_dependencies(&format!("{head}redb = \"4\"\n")), "redb");
         let ours = format!("{head}thistle-engine = {{ path = \"engine\" }}\n[other]\nx = 1\n");
         assert_eq!(unexplained_dependencies(&ours), Problems::new());
     }
@@ -645,48 +521,23 @@ mod tests {
     fn a_forgotten_test_file_is_found() {
         let manifest = "[[test]]\nname = \"a\"\npath = \"a.rs\"\n";
         let paths = ["tests/a.rs", "tests/src/lib.rs", "tests/b.rs", "cli/c.rs"];
-        only(
-            undeclared_tests(manifest, &paths.map(str::to_owned)),
-            "tests/b.rs: never runs",
-        );
+        only(undeclared_tests(manifest, &paths.map(str::to_owned)), "tests/b.rs: never runs");
     }
 
     #[test]
     fn naming_upwards_is_found() {
         let good = [
             ("lib.rs", "pub use crate::node::Node;"),
-            (
-                "entry.rs",
-                "use crate::{codec::Reader, key}; // use crate::node::Node;",
-            ),
+            ("entry.rs", "use crate::{codec::Reader, key}; // use crate::node::Node;"),
             ("segment.rs", "use crate::entry::Entry;"),
-            (
-                "store/mod.rs",
-                "mod tables; use crate::store::tables; use super::x;",
-            ),
+            ("store/mod.rs", "mod tables; use crate::store::tables; use super::x;"),
         ];
         assert_eq!(floors(&files(&good)), Problems::new());
         for (path, code, says) in [
-            (
-                "entry.rs",
-                "\nuse crate::{codec, node::Node};",
-                "entry.rs:2: `crate::node` stands",
-            ),
-            (
-                "entry.rs",
-                "use crate::segment::Segment;",
-                "`crate::segment` stands higher",
-            ),
-            (
-                "store/tables.rs",
-                "fn f() { crate::ingest::g() }",
-                "`crate::ingest` stands higher",
-            ),
-            (
-                "entry.rs",
-                "use crate::EntryId;",
-                "`crate::EntryId` is not a file",
-            ),
+            ("entry.rs", "\nuse crate::{codec, node::Node};", "entry.rs:2: `crate::node` stands"),
+            ("entry.rs", "use crate::segment::Segment;", "`crate::segment` stands higher"),
+            ("store/tables.rs", "fn f() { crate::ingest::g() }", "`crate::ingest` stands higher"),
+            ("entry.rs", "use crate::EntryId;", "`crate::EntryId` is not a file"),
             ("entry.rs", "use crate::*;", "`crate::*` is not a file"),
             ("entry.rs", "use super::node;", "write `crate::node`"),
             ("helpers.rs", "", "has no floor"),
@@ -701,14 +552,8 @@ mod tests {
         let message = floors_page("").remove(0);
         let (_, table) = message.split_once('\n').unwrap();
         assert_eq!(floors_page(&format!("x\n{table}\n\ny")), Problems::new());
-        only(
-            floors_page(&format!("x\n{table}\n| 8 | `roof` |\n\n")),
-            "should be",
-        );
-        only(
-            floors_page(&format!("x\n{}\n\n", table.replace("codec", "code"))),
-            "should be",
-        );
+        only(floors_page(&format!("x\n{table}\n| 8 | `roof` |\n\n")), "should be");
+        only(floors_page(&format!("x\n{}\n\n", table.replace("codec", "code"))), "should be");
     }
 
     #[test]
@@ -716,49 +561,28 @@ mod tests {
         for (name, rooms) in NAMED_ONLY_IN {
             let code = format!("use {name}::X;");
             for room in *rooms {
-                assert_eq!(
-                    third_party(&files(&[(&format!("{room}.rs"), &code)])),
-                    Problems::new()
-                );
+                assert_eq!(third_party(&files(&[(&format!("{room}.rs"), &code)])), Problems::new());
             }
-            only(
-                third_party(&files(&[("time.rs", &code)])),
-                &format!("names {name}"),
-            );
+            only(third_party(&files(&[("time.rs", &code)])), &format!("names {name}"));
         }
-        assert_eq!(
-            third_party(&files(&[("time.rs", "//! redb\n\"redb\"")])),
-            Problems::new()
-        );
+        assert_eq!(third_party(&files(&[("time.rs", "//! redb\n\"redb\"")])), Problems::new());
     }
 
     #[test]
     fn the_outside_world_is_found() {
-        for code in [
-            "use std::fs;",
-            "use std::{fmt, thread::spawn};",
-            "let x = std::env::var(y);",
-        ] {
-            only(
-                outside_world(&files(&[("time.rs", code)])),
-                "take it as an argument",
-            );
+        for code in ["use std::fs;", "use std::{fmt, thread::spawn};", "let x = std::env::var(y);"]
+        {
+            only(outside_world(&files(&[("time.rs", code)])), "take it as an argument");
         }
         let harmless = "use std::{fmt, io}; let x = env!(y);";
-        assert_eq!(
-            outside_world(&files(&[("time.rs", harmless)])),
-            Problems::new()
-        );
+        assert_eq!(outside_world(&files(&[("time.rs", harmless)])), Problems::new());
     }
 
     #[test]
     fn shown_names_are_counted_and_globs_found() {
         let some = |count: usize| {
             let names: Vec<String> = (0..count).map(|n| format!("N{n}")).collect();
-            format!(
-                "pub mod a;\npub use b::{{\n    {},\n}};\npub use c::D;\n",
-                names.join(", ")
-            )
+            format!("pub mod a;\npub use b::{{\n    {},\n}};\npub use c::D;\n", names.join(", "))
         };
         assert_eq!(shown_names(&some(58)), Problems::new());
         only(shown_names(&some(59)), "61 public names, 60 allowed");
@@ -773,20 +597,14 @@ mod tests {
         only(rust_file("a.rs", &long), "901 lines, 900 allowed");
         for (word, advice) in unfinished_code() {
             let text = format!("//! A.\n\nfn f() {{ {word}) }}\n");
-            only(
-                rust_file("a.rs", &text),
-                &format!("a.rs:3: `{word}`: {advice}"),
-            );
+            only(rust_file("a.rs", &text), &format!("a.rs:3: `{word}`: {advice}"));
             let quoted = format!("//! A.\nlet x = \"{word}\"; // {word}\n");
             assert_eq!(rust_file("a.rs", &quoted), Problems::new());
         }
         let note = ["//! A.\n// FIX", "ME: later\n"].concat();
         only(rust_file("a.rs", &note), "a.rs:2: settle");
         let glob = "//! A.\nmod b { use super::*; }\n";
-        only(
-            rust_file("a.rs", glob),
-            "a.rs:2: `use super::*` outside tests",
-        );
+        only(rust_file("a.rs", glob), "a.rs:2: `use super::*` outside tests");
         let tests = "//! A.\n#[cfg(test)]\nmod tests { use super::*; }\n";
         assert_eq!(rust_file("a.rs", tests), Problems::new());
     }

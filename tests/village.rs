@@ -298,12 +298,7 @@ fn lines(every: usize) -> Vec<String> {
 }
 
 fn message(object: &Value) -> Message {
-    (
-        word(object, "author"),
-        number(object, "time"),
-        word(object, "channel"),
-        word(object, "text"),
-    )
+    (word(object, "author"), number(object, "time"), word(object, "channel"), word(object, "text"))
 }
 
 fn usage(status: &Value, class: &str) -> u64 {

@@ -104,8 +104,8 @@ pub(crate) enum Command {
     Export(OneFeed),
     /// Tell what this home holds, and what it dropped or left out.
     Status,
-    /// Check everything that is held: signatures, links, indexes, sums.
-    Doctor,
+    /// Check everything that is held: signatures, links, sums.
+    Doctor(Doctor),
     /// Show or set how many bytes a class of feeds may take.
     Quota(Quota),
     /// Confirm with the recovery phrase that this device's feed is yours.
@@ -338,6 +338,14 @@ pub(crate) struct BundleRead {
     /// A bundle file, or a folder in which every `*.thistle` file is read.
     #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+/// What `doctor` does beyond looking.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Doctor {
+    /// Build the indexes anew from what is held; nothing else is changed.
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 /// Arguments of `quota`.

@@ -233,7 +233,7 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Bundle(Bundle::Read(args)) => bundle::read(ctx, &args),
         Command::Export(args) => export::run(ctx, &args.feed),
         Command::Status => status::status(ctx),
-        Command::Doctor => status::doctor(ctx),
+        Command::Doctor(args) => status::doctor(ctx, &args),
         Command::Quota(args) => status::quota(ctx, &args),
         Command::Confirm => write::confirm(ctx),
         Command::Bundle(Bundle::Show(_))

@@ -414,7 +414,7 @@ fn take(
     }
     for seq in missing {
         if let Some(payload) = incoming.piece(seq).and_then(|piece| piece.payload.as_deref()) {
-            effects(writer, number, payload)?;
+            effects(writer, number, seq, payload)?;
         }
     }
     Ok(if count == 0 { Outcome::Known } else { Outcome::New(count) })
@@ -471,6 +471,7 @@ fn is_over(piece: &Piece) -> bool {
 pub(crate) fn effects(
     writer: &mut Writer<'_>,
     number: u32,
+    seq: u64,
     payload: &[u8],
 ) -> Result<(), StoreError> {
     if !is_structural(payload) {
@@ -478,8 +479,8 @@ pub(crate) fn effects(
     }
     match Content::decode(payload) {
         Ok(Content::Retraction(ranges)) => {
-            for &(first, last) in ranges.as_slice() {
-                retract(writer, number, first, last)?;
+            for &range in ranges.as_slice() {
+                retract(writer, number, seq, range)?;
             }
         }
         Ok(Content::Device(statement)) if account::verify_statement(&statement).is_ok() => {
@@ -491,19 +492,23 @@ pub(crate) fn effects(
     Ok(())
 }
 
-/// Drops what an author took back, in every branch, and remembers it for what comes later.
-fn retract(writer: &mut Writer<'_>, number: u32, first: u64, last: u64) -> Result<(), StoreError> {
-    let id = writer.row(number)?.id;
-    for branch in 0..=1 {
-        let Some(slot) = writer.number(&id, branch)? else { continue };
-        if !writer.is_held(slot)? {
-            continue;
-        }
-        if branch == 0 {
-            writer.retract(slot, first, last)?;
-        }
-        for stored in writer.entries(slot, first, last)? {
-            let payload = writer.payload_of(slot, &stored)?;
+/// Drops what the entry at `by` takes back and remembers it for what comes later. It reaches what
+/// stands before it in its own chain: the part that branches share, and its own branch.
+fn retract(
+    writer: &mut Writer<'_>,
+    number: u32,
+    by: u64,
+    (first, last): (u64, u64),
+) -> Result<(), StoreError> {
+    let row = writer.row(number)?;
+    let (id, last) = (row.id, last.min(by.saturating_sub(1)));
+    let shared = if row.branch == 0 { 0 } else { row.floor.saturating_sub(1) };
+    let main = writer.number(&id, 0)?.unwrap_or(number);
+    let parts = [(main, (first, last.min(shared))), (number, (first.max(shared + 1), last))];
+    for (chain, range) in parts.into_iter().filter(|(_, range)| range.0 <= range.1) {
+        writer.retract(chain, by, range)?;
+        for stored in writer.entries(chain, range.0, range.1)? {
+            let payload = writer.payload_of(chain, &stored)?;
             let structural =
                 stored.kept.stub.ttl == 0 && payload.as_deref().is_some_and(is_structural);
             if structural || stored.kept.state == State::Retracted {
@@ -512,7 +517,7 @@ fn retract(writer: &mut Writer<'_>, number: u32, first: u64, last: u64) -> Resul
             if payload.is_some() {
                 writer.heads.counts.retracted += 1;
             }
-            writer.drop_payload(slot, &stored, State::Retracted)?;
+            writer.drop_payload(chain, &stored, State::Retracted)?;
         }
     }
     Ok(())
@@ -567,7 +572,7 @@ fn restore(
     writer.restore_payloads(number, restored)?;
     for (stored, payload, _) in restored {
         writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
-        effects(writer, number, payload)?;
+        effects(writer, number, stored.seq, payload)?;
     }
     Ok(())
 }

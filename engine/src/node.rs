@@ -20,7 +20,7 @@ use crate::policy::CarryClass;
 use crate::reader::Reader;
 use crate::store::{
     ArrivalKind, FeedRow, Indexed, Kept, NewEntry, OriginRow, State, Store, StoreError, Writer,
-    advance,
+    advance, rebuild,
 };
 use crate::time::Now;
 use reading::Reading;
@@ -30,7 +30,7 @@ pub use reading::{Fault, Report};
 /// Bytes taken in after which a commit makes reopening quick, even if nothing is idle.
 const SETTLE_BYTES: u64 = 64 << 20;
 /// Entries that one idle step indexes at most.
-const INDEX_STEP: u64 = 4_000;
+const INDEX_STEP: u64 = 16_000;
 /// Payloads whose end of life one idle step looks at.
 const EXPIRE_STEP: usize = 1_000;
 
@@ -423,6 +423,12 @@ impl Node {
         self.write(now, &Content::Device(account.add(&me.feed)), 0)
     }
 
+    /// Forgets every index; idle steps build them anew from what is held.
+    pub fn rebuild_indexes(&mut self, now: Now) -> Result<(), StoreError> {
+        self.settled = false;
+        self.store.write(now, rebuild)
+    }
+
     /// Remembers or forgets how far an input was taken in.
     pub fn set_progress(&mut self, now: Now, key: &[u8; 32], done: u64) -> Result<(), StoreError> {
         self.store.write(now, |writer| {
@@ -539,7 +545,7 @@ fn write_own(
         let inline = payload.len() as u64 <= INLINE_BYTES;
         let since = if ttl == 0 { 0 } else { writer.known.minutes() };
         match Content::decode(&payload) {
-            Ok(content) if content.is_structural() => structural.push(payload.clone()),
+            Ok(content) if content.is_structural() => structural.push((seq, payload.clone())),
             Ok(Content::Profile(profile)) => writer.set_meta("name", profile.name.as_bytes())?,
             _ => {}
         }
@@ -559,8 +565,8 @@ fn write_own(
     let via = writer.via("own")?;
     writer.append(number, first, before, entries)?;
     writer.arrived(number, (first, last), ArrivalKind::Entries, via)?;
-    for payload in structural {
-        ingest::effects(writer, number, &payload)?;
+    for (seq, payload) in structural {
+        ingest::effects(writer, number, seq, &payload)?;
     }
     Ok(written)
 }

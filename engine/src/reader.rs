@@ -129,18 +129,17 @@ impl Reader {
             true
         })?;
         let rows = self.snapshot.rows()?;
-        let branches: BTreeMap<FeedId, u64> = rows
-            .iter()
-            .filter(|row| row.1.branch > 0)
-            .map(|row| (row.1.id, row.1.entries))
-            .collect();
+        let branches: BTreeMap<FeedId, &(u32, FeedRow)> =
+            rows.iter().filter(|row| row.1.branch > 0).map(|row| (row.1.id, row)).collect();
         let mut all = Vec::new();
         let mut seen = BTreeSet::new();
         for (number, row) in rows.iter().filter(|row| row.1.branch == 0) {
             seen.insert(row.id);
             let mut info = self.info(*number, row)?;
             info.missing_payloads = missing.get(number).copied().unwrap_or(0);
-            info.branch_entries = branches.get(&row.id).copied().unwrap_or(0);
+            if let Some(second) = branches.get(&row.id) {
+                self.join(&mut info, *number, row, second)?;
+            }
             info.followed = relations.get(&row.id) == Some(&FOLLOWED);
             info.blocked = relations.get(&row.id) == Some(&BLOCKED);
             info.petname = petnames.get(&row.id).cloned();
@@ -223,19 +222,45 @@ impl Reader {
         };
         let below = fork.saturating_sub(1);
         self.snapshot.scan(main, 1, below, visit)?;
-        let id =
-            |number| Ok::<_, StoreError>(self.snapshot.entry(number, fork)?.map(|held| held.id));
-        let (a, b) = (id(main)?, id(second)?);
-        let main_first = match (a, b) {
-            (Some(a), Some(b)) => a < b,
-            (a, _) => a.is_some(),
-        };
-        let order = if main_first { [main, second] } else { [second, main] };
+        let order =
+            if self.main_is_lower(main, second, fork)? { [main, second] } else { [second, main] };
         for (branch, number) in (0..).zip(order) {
             self.snapshot
                 .scan(number, fork, u64::MAX, &mut |held| visit(Held { branch, ..held }))?;
         }
         Ok(true)
+    }
+
+    /// Whether of the two branches of a forked feed the main chain has the lower id at the fork.
+    fn main_is_lower(&self, main: u32, second: u32, fork: u64) -> Result<bool, StoreError> {
+        let id =
+            |number| Ok::<_, StoreError>(self.snapshot.entry(number, fork)?.map(|held| held.id));
+        Ok(match (id(main)?, id(second)?) {
+            (Some(a), Some(b)) => a < b,
+            (a, _) => a.is_some(),
+        })
+    }
+
+    /// Puts both branches of a forked feed together, the one with the lower id at the fork first,
+    /// so that it reads the same whichever was learned first.
+    fn join(
+        &self,
+        info: &mut FeedInfo,
+        number: u32,
+        main: &FeedRow,
+        (second, branch): &(u32, FeedRow),
+    ) -> Result<(), StoreError> {
+        let fork = branch.floor;
+        let above = |run: &(u64, u64)| run.1.saturating_add(1).saturating_sub(run.0.max(fork));
+        if self.main_is_lower(number, *second, fork)? {
+            info.branch_entries = branch.entries;
+        } else {
+            info.branch_entries = main.runs.iter().map(above).sum();
+            info.head = branch.head();
+        }
+        info.held = main.entries.saturating_add(branch.entries);
+        info.bytes = main.bytes.saturating_add(branch.bytes);
+        Ok(())
     }
 
     /// One held entry; of a forked feed, that of the branch which is kept as the main one.

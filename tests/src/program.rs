@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::tree;
 
 /// How long any call may take before it counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A folder that is, or is to be, a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,7 @@ impl Home {
     }
 
     /// Copies the whole folder, as a careless person does.
+    #[must_use]
     pub fn copied_to(&self, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         fs::create_dir_all(&path).expect("a folder for the copy can be made");
@@ -309,6 +310,7 @@ impl Running {
     }
 }
 
+#[expect(clippy::return_self_not_must_use, reason = "an assertion can be all that is wanted")]
 impl Ran {
     /// Asserts that all was done and nothing was remarked.
     #[track_caller]
@@ -402,8 +404,8 @@ pub fn difference(left: &str, right: &str) -> Option<String> {
     }
     let missing = |from: &str, of: &str| {
         let known: BTreeSet<&str> = from.lines().collect();
-        let missing = of.lines().filter(|line| !known.contains(line));
-        missing.take(8).map(|line| format!("\n    {line:.600}")).collect::<String>()
+        let missing = of.lines().filter(|line| !known.contains(line)).take(8);
+        missing.fold(String::new(), |shown, line| format!("{shown}\n    {line:.600}"))
     };
     let (lines, others) = (left.lines().count(), right.lines().count());
     let (only_left, only_right) = (missing(right, left), missing(left, right));

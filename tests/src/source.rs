@@ -11,11 +11,7 @@ pub fn code_only(source: &str) -> String {
     while at < chars.len() {
         let end = end_of_blank(&chars, at);
         if end > at {
-            code.extend(
-                chars[at..end]
-                    .iter()
-                    .map(|&c| if c == '\n' { '\n' } else { ' ' }),
-            );
+            code.extend(chars[at..end].iter().map(|&c| if c == '\n' { '\n' } else { ' ' }));
             at = end;
         } else {
             code.push(chars[at]);
@@ -45,11 +41,7 @@ pub fn names_under(code: &str, root: &str) -> Vec<(usize, String)> {
     let path = format!("{root}::");
     let mut names = Vec::new();
     for (start, _) in code.match_indices(&path) {
-        if code[..start]
-            .chars()
-            .next_back()
-            .is_some_and(|c| is_word(c) || c == ':' || c == '$')
-        {
+        if code[..start].chars().next_back().is_some_and(|c| is_word(c) || c == ':' || c == '$') {
             continue;
         }
         let line = line_of(code, start);
@@ -58,12 +50,7 @@ pub fn names_under(code: &str, root: &str) -> Vec<(usize, String)> {
             Some(group) => first_words_of_group(group),
             None => vec![first_word(rest)],
         };
-        names.extend(
-            found
-                .into_iter()
-                .filter(|name| !name.is_empty())
-                .map(|name| (line, name)),
-        );
+        names.extend(found.into_iter().filter(|name| !name.is_empty()).map(|name| (line, name)));
     }
     names
 }
@@ -134,13 +121,9 @@ fn end_of_raw_string(chars: &[char], at: usize) -> usize {
     if chars.get(at + 1 + hashes) != Some(&'"') {
         return at; // A plain word, or a raw name such as `r#type`.
     }
-    let closing: Vec<char> = std::iter::once('"')
-        .chain((0..hashes).map(|_| '#'))
-        .collect();
+    let closing: Vec<char> = std::iter::once('"').chain((0..hashes).map(|_| '#')).collect();
     let body = at + hashes + 2;
-    let length = chars[body..]
-        .windows(closing.len())
-        .position(|window| window == closing);
+    let length = chars[body..].windows(closing.len()).position(|window| window == closing);
     length.map_or(chars.len(), |length| body + length + closing.len())
 }
 
@@ -166,9 +149,7 @@ fn first_words_of_group(group: &str) -> Vec<String> {
 
 fn first_word(text: &str) -> String {
     let text = text.strip_prefix("r#").unwrap_or(text);
-    text.chars()
-        .take_while(|&c| is_word(c) || c == '*')
-        .collect()
+    text.chars().take_while(|&c| is_word(c) || c == '*').collect()
 }
 
 fn is_word(c: char) -> bool {
@@ -182,20 +163,14 @@ mod tests {
     #[test]
     fn comments_strings_and_characters_are_blank() {
         let source = "a // b\n/* c /* d */ e */ f \"g \\\" h\" 'i' '\\'' j";
-        assert_eq!(
-            code_only(source).split_whitespace().collect::<Vec<_>>(),
-            ["a", "f", "j"]
-        );
+        assert_eq!(code_only(source).split_whitespace().collect::<Vec<_>>(), ["a", "f", "j"]);
         assert_eq!(code_only(source).len(), source.len());
     }
 
     #[test]
     fn raw_strings_end_where_their_hashes_do() {
         let source = "x r#\"a \" b\"# y br\"\\\" z cr##\"\"#\"## w r#type for\"s\"";
-        let words: Vec<_> = code_only(source)
-            .split_whitespace()
-            .map(ToOwned::to_owned)
-            .collect();
+        let words: Vec<_> = code_only(source).split_whitespace().map(ToOwned::to_owned).collect();
         assert_eq!(words, ["x", "y", "b", "z", "c", "w", "r#type", "for"]);
     }
 
@@ -230,23 +205,13 @@ mod tests {
         let code = "use crate::a::b;\nuse crate::{c, d::{e, f}, g as h};\nx(crate::Type::new());\n\
                     othercrate::no; a::crate::no; $crate::no; use crate::*;";
         let names = names_under(code, "crate");
-        let expected = [
-            (1, "a"),
-            (2, "c"),
-            (2, "d"),
-            (2, "g"),
-            (3, "Type"),
-            (4, "*"),
-        ]
-        .map(|(line, name)| (line, name.to_owned()));
+        let expected = [(1, "a"), (2, "c"), (2, "d"), (2, "g"), (3, "Type"), (4, "*")]
+            .map(|(line, name)| (line, name.to_owned()));
         assert_eq!(names, expected);
     }
 
     #[test]
     fn words_stand_alone() {
-        assert_eq!(
-            lines_with_word("redb::x\nmyredb\nredb_y\n(redb)", "redb"),
-            [1, 4]
-        );
+        assert_eq!(lines_with_word("redb::x\nmyredb\nredb_y\n(redb)", "redb"), [1, 4]);
     }
 }

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 /// The top folder of the repository.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .expect("the tests live in a folder of the repository")
-        .to_owned()
+    here.parent().expect("the tests live in a folder of the repository").to_owned()
 }
 
 /// Reads a file named from the top folder.
@@ -26,11 +24,7 @@ pub fn read(path: &str) -> String {
 /// Names everything in the top folder that Git would not ignore.
 pub fn top_level() -> Vec<String> {
     let ignored = Ignored::parse(&read(".gitignore"));
-    entries(&root())
-        .into_iter()
-        .filter(|(name, _)| !ignored.matches(name))
-        .map(name_of)
-        .collect()
+    entries(&root()).into_iter().filter(|(name, _)| !ignored.matches(name)).map(name_of).collect()
 }
 
 /// Names every file that Git would not ignore, from the top folder, with `/`, sorted.
@@ -40,11 +34,7 @@ pub fn files() -> Vec<String> {
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         for (name, is_folder) in entries(&root().join(&folder)) {
-            let path = if folder.is_empty() {
-                name
-            } else {
-                format!("{folder}/{name}")
-            };
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             if path == ".git" || ignored.matches(&path) {
                 continue;
             }
@@ -70,16 +60,11 @@ pub fn texts() -> Vec<(String, String)> {
 
 /// Every Rust file, with what is in it.
 pub fn rust_files() -> Vec<(String, String)> {
-    texts()
-        .into_iter()
-        .filter(|(path, _)| is_rust(path))
-        .collect()
+    texts().into_iter().filter(|(path, _)| is_rust(path)).collect()
 }
 
 fn is_rust(path: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "rs")
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
 fn name_of((name, _): (String, bool)) -> String {
@@ -109,11 +94,7 @@ impl Ignored {
     fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim);
         let patterns = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self {
-            patterns: patterns
-                .map(|line| line.trim_end_matches('/').to_owned())
-                .collect(),
-        }
+        Self { patterns: patterns.map(|line| line.trim_end_matches('/').to_owned()).collect() }
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -137,13 +118,7 @@ mod tests {
     #[test]
     fn ignores_what_the_patterns_say() {
         let ignored = Ignored::parse("# built\n/target/\n\n__pycache__/\n*.profraw\nout.*\n");
-        for path in [
-            "target",
-            "a/__pycache__",
-            "default.profraw",
-            "b/c.profraw",
-            "a/out.7",
-        ] {
+        for path in ["target", "a/__pycache__", "default.profraw", "b/c.profraw", "a/out.7"] {
             assert!(ignored.matches(path), "{path}");
         }
         for path in ["a/target", "targets", "profraw", "built", "a"] {
@@ -154,15 +129,8 @@ mod tests {
     #[test]
     fn finds_this_file_and_no_build_products() {
         let files = files();
-        assert!(
-            files.iter().any(|path| path == "tests/src/tree.rs"),
-            "{files:?}"
-        );
-        assert!(
-            !files
-                .iter()
-                .any(|path| path.starts_with("target/") || path.starts_with(".git/"))
-        );
+        assert!(files.iter().any(|path| path == "tests/src/tree.rs"), "{files:?}");
+        assert!(!files.iter().any(|path| path.starts_with("target/") || path.starts_with(".git/")));
         assert!(files.is_sorted());
     }
 }

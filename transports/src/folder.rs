@@ -35,11 +35,7 @@ impl Folder {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FolderError> {
         let path = path.into();
         let found = fs::metadata(&path).map_err(|error| fault(Action::Open, &path, error))?;
-        if found.is_dir() {
-            Ok(Self { path })
-        } else {
-            Err(FolderError::NotAFolder { path })
-        }
+        if found.is_dir() { Ok(Self { path }) } else { Err(FolderError::NotAFolder { path }) }
     }
 
     /// Where it is.
@@ -84,9 +80,7 @@ impl Folder {
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<PathBuf, FolderError> {
         if !is_writable_name(name) {
-            return Err(FolderError::BadName {
-                name: name.to_owned(),
-            });
+            return Err(FolderError::BadName { name: name.to_owned() });
         }
         let path = self.path.join(name);
         write_file(&path, fill)?;
@@ -110,18 +104,14 @@ pub fn write_file(
     let failed = |error| fault(Action::Write, path, error);
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
-            return Err(FolderError::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(FolderError::NotAFile { path: path.to_owned() });
         }
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
     let Some(name) = path.file_name() else {
-        return Err(FolderError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(FolderError::NotAFile { path: path.to_owned() });
     };
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -130,9 +120,7 @@ pub fn write_file(
     let (temporary, file) = Temporary::create(folder, name).map_err(failed)?;
     let mut sink = BufWriter::new(file);
     fill(&mut sink).map_err(failed)?;
-    let file = sink
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
+    let file = sink.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().map_err(failed)?;
     drop(file);
     temporary.rename_to(path).map_err(failed)?;
@@ -277,11 +265,7 @@ fn fault(action: Action, path: &Path, source: io::Error) -> FolderError {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FolderError::Full { path, source },
         ErrorKind::ReadOnlyFilesystem => FolderError::ReadOnly { path, source },
         ErrorKind::NotADirectory if action != Action::Write => FolderError::NotAFolder { path },
-        _ => FolderError::Io {
-            action,
-            path,
-            source,
-        },
+        _ => FolderError::Io { action, path, source },
     }
 }
 
@@ -289,12 +273,7 @@ fn fault(action: Action, path: &Path, source: io::Error) -> FolderError {
 /// more to be done there, and the file itself is on the disk.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Ok(())
         }
         result => result,
@@ -315,9 +294,7 @@ fn is_bundle_name(name: &OsStr) -> bool {
 fn is_writable_name(name: &str) -> bool {
     name.len() <= NAME_BYTES
         && is_bundle_name(OsStr::new(name))
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -331,10 +308,7 @@ mod tests {
     }
 
     fn names_of(paths: &[PathBuf]) -> Vec<&str> {
-        paths
-            .iter()
-            .map(|path| path.file_name().unwrap().to_str().unwrap())
-            .collect()
+        paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect()
     }
 
     fn everything_in(folder: &Folder) -> Vec<String> {
@@ -350,9 +324,7 @@ mod tests {
     fn what_was_written_is_listed_and_read_back() {
         let (_home, folder) = stick();
         for name in ["b.thistle", "a.thistle"] {
-            let path = folder
-                .write(name, |sink| sink.write_all(name.as_bytes()))
-                .unwrap();
+            let path = folder.write(name, |sink| sink.write_all(name.as_bytes())).unwrap();
             assert_eq!(fs::read(path).unwrap(), name.as_bytes());
         }
         assert_eq!(names_of(&folder.list().unwrap()), ["a.thistle", "b.thistle"]);
@@ -364,9 +336,7 @@ mod tests {
         let (_home, folder) = stick();
         let block = [7; 1_000];
         let path = folder
-            .write("large.thistle", |sink| {
-                (0..1_000).try_for_each(|_| sink.write_all(&block))
-            })
+            .write("large.thistle", |sink| (0..1_000).try_for_each(|_| sink.write_all(&block)))
             .unwrap();
         assert_eq!(fs::metadata(path).unwrap().len(), 1_000_000);
     }
@@ -380,29 +350,17 @@ mod tests {
                 Err(io::Error::other("the source broke"))
             })
             .unwrap_err();
-        assert!(matches!(
-            error,
-            FolderError::Io {
-                action: Action::Write,
-                ..
-            }
-        ));
+        assert!(matches!(error, FolderError::Io { action: Action::Write, .. }));
         assert_eq!(everything_in(&folder), [""; 0]);
     }
 
     #[test]
     fn a_failing_writer_leaves_the_older_file_alone() {
         let (_home, folder) = stick();
-        let path = folder
-            .write("a.thistle", |sink| sink.write_all(b"old"))
-            .unwrap();
-        folder
-            .write("a.thistle", |_| Err(ErrorKind::BrokenPipe.into()))
-            .unwrap_err();
+        let path = folder.write("a.thistle", |sink| sink.write_all(b"old")).unwrap();
+        folder.write("a.thistle", |_| Err(ErrorKind::BrokenPipe.into())).unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        folder
-            .write("a.thistle", |sink| sink.write_all(b"new"))
-            .unwrap();
+        folder.write("a.thistle", |sink| sink.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(everything_in(&folder), ["a.thistle"]);
     }
@@ -420,9 +378,7 @@ mod tests {
         let (_home, folder) = stick();
         let left = format!(".a.bundle.{}-0.part", process::id());
         fs::write(folder.path().join(&left), b"half").unwrap();
-        folder
-            .write("a.thistle", |sink| sink.write_all(b"whole"))
-            .unwrap();
+        folder.write("a.thistle", |sink| sink.write_all(b"whole")).unwrap();
         assert_eq!(names_of(&folder.list().unwrap()), ["a.thistle"]);
         assert_eq!(everything_in(&folder), [left.as_str(), "a.thistle"]);
     }
@@ -430,13 +386,7 @@ mod tests {
     #[test]
     fn stray_files_folders_and_links_are_not_listed() {
         let (_home, folder) = stick();
-        for name in [
-            ".hidden.thistle",
-            "photo.jpg",
-            "bundle",
-            ".thistle",
-            "a.bundle.part",
-        ] {
+        for name in [".hidden.thistle", "photo.jpg", "bundle", ".thistle", "a.bundle.part"] {
             fs::write(folder.path().join(name), b"stray").unwrap();
         }
         fs::create_dir(folder.path().join("folder.thistle")).unwrap();
@@ -449,21 +399,11 @@ mod tests {
     fn names_that_lead_elsewhere_are_refused() {
         let (_home, folder) = stick();
         let long = format!("{}.thistle", "x".repeat(NAME_BYTES));
-        for name in [
-            "",
-            ".thistle",
-            "a",
-            "../a.thistle",
-            "a/b.thistle",
-            "a:b.thistle",
-            "ä.thistle",
-            &long,
-        ] {
+        for name in
+            ["", ".thistle", "a", "../a.thistle", "a/b.thistle", "a:b.thistle", "ä.thistle", &long]
+        {
             let refused = folder.write(name, |_| Ok(())).unwrap_err();
-            assert!(
-                matches!(refused, FolderError::BadName { .. }),
-                "{name}: {refused:?}"
-            );
+            assert!(matches!(refused, FolderError::BadName { .. }), "{name}: {refused:?}");
         }
         assert_eq!(everything_in(&folder), [""; 0]);
     }
@@ -475,10 +415,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", folder.path().join("b.thistle")).unwrap();
         for name in ["a.thistle", "b.thistle"] {
             let refused = folder.write(name, |_| Ok(())).unwrap_err();
-            assert!(
-                matches!(refused, FolderError::NotAFile { .. }),
-                "{name}: {refused:?}"
-            );
+            assert!(matches!(refused, FolderError::NotAFile { .. }), "{name}: {refused:?}");
         }
         assert_eq!(everything_in(&folder), ["a.thistle", "b.thistle"]);
     }
@@ -486,55 +423,26 @@ mod tests {
     #[test]
     fn full_and_write_protected_disks_are_told_apart() {
         let (_home, folder) = stick();
-        let failing =
-            |errno: rustix::io::Errno| folder.write("a.thistle", |_| Err(errno.into())).unwrap_err();
-        assert!(matches!(
-            failing(rustix::io::Errno::NOSPC),
-            FolderError::Full { .. }
-        ));
-        assert!(matches!(
-            failing(rustix::io::Errno::DQUOT),
-            FolderError::Full { .. }
-        ));
-        assert!(matches!(
-            failing(rustix::io::Errno::ROFS),
-            FolderError::ReadOnly { .. }
-        ));
-        assert!(matches!(
-            failing(rustix::io::Errno::IO),
-            FolderError::Io { .. }
-        ));
+        let failing = |errno: rustix::io::Errno| {
+            folder.write("a.thistle", |_| Err(errno.into())).unwrap_err()
+        };
+        assert!(matches!(failing(rustix::io::Errno::NOSPC), FolderError::Full { .. }));
+        assert!(matches!(failing(rustix::io::Errno::DQUOT), FolderError::Full { .. }));
+        assert!(matches!(failing(rustix::io::Errno::ROFS), FolderError::ReadOnly { .. }));
+        assert!(matches!(failing(rustix::io::Errno::IO), FolderError::Io { .. }));
     }
 
     #[test]
     fn a_missing_folder_and_a_file_in_its_place_are_told_apart() {
         let (home, folder) = stick();
         let gone = Folder::open(home.path().join("gone")).unwrap_err();
-        assert!(
-            matches!(
-                gone,
-                FolderError::Io {
-                    action: Action::Open,
-                    ..
-                }
-            ),
-            "{gone:?}"
-        );
+        assert!(matches!(gone, FolderError::Io { action: Action::Open, .. }), "{gone:?}");
         let file = folder.write("a.thistle", |_| Ok(())).unwrap();
         let refused = Folder::open(&file).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            format!("`{}` is not a folder", file.display())
-        );
+        assert_eq!(refused.to_string(), format!("`{}` is not a folder", file.display()));
         drop(home);
         let pulled_out = folder.list().unwrap_err();
-        assert!(matches!(
-            pulled_out,
-            FolderError::Io {
-                action: Action::List,
-                ..
-            }
-        ));
+        assert!(matches!(pulled_out, FolderError::Io { action: Action::List, .. }));
     }
 
     #[test]

@@ -4,12 +4,7 @@
 //! nothing of feeds, entries or keys, and this crate does not name the engine: the program joins
 //! the two. What a link promises is small: bytes arrive as they were given or not at all.
 // What lies on a stick was put there by strangers: nothing here may panic on it.
-#![warn(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used
-)]
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod folder;
 

@@ -26,7 +26,12 @@ pub(crate) fn status(ctx: &mut Context) -> Result<u8, CliError> {
 }
 
 /// `doctor`.
-pub(crate) fn doctor(ctx: &mut Context) -> Result<u8, CliError> {
+pub(crate) fn doctor(ctx: &mut Context, args: &args::Doctor) -> Result<u8, CliError> {
+    if args.repair {
+        ctx.act(|node, now| node.rebuild_indexes(now))?;
+        ctx.tidy(usize::MAX)?;
+        ctx.streams.note("the indexes were built anew");
+    }
     let reader = ctx.tidy_reader()?;
     let mut found: Vec<Finding> = Vec::new();
     let progress = Progress::growing(ctx, "checking");

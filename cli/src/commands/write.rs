@@ -3,9 +3,7 @@
 //! What they report is durable: the node answers after its commit.
 
 use thistle_engine::account::AccountKey;
-use thistle_engine::content::{
-    Content, Post, PostView, Prefix, Profile, Ranges, parents_in_order,
-};
+use thistle_engine::content::{Content, Post, PostView, Prefix, Profile, Ranges, parents_in_order};
 use thistle_engine::entry::EntryId;
 use thistle_engine::time::Now;
 use thistle_engine::{Node, Reader, StoreError, WriteError, Written, ids};
@@ -52,8 +50,8 @@ pub(crate) fn write(ctx: &mut Context, args: &args::Write) -> Result<u8, CliErro
     };
     let parents = parents(&reader, channel.as_deref(), answered.as_ref())
         .map_err(|error| ctx.host.fault(&error))?;
-    let time = later(&reader, ctx.facts.now().wall / 1000)
-        .map_err(|error| ctx.host.fault(&error))?;
+    let time =
+        later(&reader, ctx.facts.now().wall / 1000).map_err(|error| ctx.host.fault(&error))?;
     let post = Post { time, channel, text, parents, author: None };
     let content = if answered.is_some() { Content::Reply(post) } else { Content::Post(post) };
     let written = append(ctx, content, ttl)?;

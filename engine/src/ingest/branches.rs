@@ -300,18 +300,12 @@ fn put(
     let via = writer.via(&source.via)?;
     writer.append(slot, at, incoming.before(at), entries)?;
     writer.arrived(slot, (at, last), ArrivalKind::Entries, via)?;
-    let main = main_of(writer, slot)?;
     for seq in at..=last {
         if let Some(payload) = incoming.piece(seq).and_then(|piece| piece.payload.as_deref()) {
-            effects(writer, main, payload)?;
+            effects(writer, slot, seq, payload)?;
         }
     }
     Ok(Outcome::New(count))
-}
-
-fn main_of(writer: &mut Writer<'_>, slot: u32) -> Result<u32, StoreError> {
-    let id = writer.row(slot)?.id;
-    Ok(writer.number(&id, 0)?.unwrap_or(slot))
 }
 
 /// Begins the second branch with the entries of a segment from the fork on.

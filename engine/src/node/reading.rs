@@ -69,6 +69,9 @@ pub(super) struct Reading {
     faults: Vec<(u64, Fault)>,
 }
 
+/// Bytes that a fault counts while it waits to be told.
+const FAULT_BYTES: u64 = 128;
+
 /// Something verified that waits for the next commit.
 #[derive(Debug)]
 enum Piece {
@@ -141,7 +144,10 @@ impl Reading {
                 self.weight = self.weight.saturating_add(piece.weight());
                 self.staged.push((offset, piece));
             }
-            Err(fault) => self.faults.push((offset, fault)),
+            Err(fault) => {
+                self.weight = self.weight.saturating_add(FAULT_BYTES);
+                self.faults.push((offset, fault));
+            }
         }
         true
     }

@@ -426,7 +426,10 @@ impl Cut {
         let mut content = 0;
         let mut items = Vec::with_capacity(held.len());
         for entry in held {
-            let inline = entry.payload.as_ref().filter(|p| p.len() as u64 <= INLINE_BYTES);
+            // An empty payload is known even where it is gone, and is never detached.
+            let empty = (entry.size == 0).then_some(&[][..]);
+            let held = entry.payload.as_deref().or(empty);
+            let inline = held.filter(|payload| payload.len() as u64 <= INLINE_BYTES);
             content += entry.payload.as_ref().map_or(0, Vec::len) as u64;
             let body = match (inline, &entry.payload) {
                 (Some(payload), _) => Body::Here(payload),

@@ -414,7 +414,15 @@ impl Writer<'_> {
 
     /// Drops every entry of a feed or branch from `from` on.
     pub(crate) fn truncate(&mut self, feed: u32, from: u64) -> Result<(), StoreError> {
+        self.forget_retractions(feed, from)?;
         self.drop_entries(feed, from, u64::MAX)
+    }
+
+    /// Forgets what the entries of a feed or branch from `from` on take back.
+    fn forget_retractions(&mut self, feed: u32, from: u64) -> Result<(), StoreError> {
+        let mut retractions = self.txn.open_table(RETRACTIONS)?;
+        retractions.retain_in((feed, from, 0)..=(feed, u64::MAX, u64::MAX), |_, _| false)?;
+        Ok(())
     }
 
     /// Drops the entries of a range, headers and all.
@@ -496,8 +504,7 @@ impl Writer<'_> {
         self.feeds.remove(feed)?;
         self.feed_ids.remove(&branch_key(&row.id, row.branch))?;
         self.txn.open_table(FORKS)?.remove(feed)?;
-        let mut retractions = self.txn.open_table(RETRACTIONS)?;
-        retractions.retain_in((feed, 0)..=(feed, u64::MAX), |_, _| false)?;
+        self.forget_retractions(feed, 0)?;
         index::forget_feed(self.txn, feed)
     }
 
@@ -516,27 +523,42 @@ impl Writer<'_> {
             moved.push(NewEntry { id: stored.id, kept: stored.kept, apart });
         }
         self.append(to, first, prev, moved)?;
+        let mut ranges = Vec::new();
+        for row in
+            self.txn.open_table(RETRACTIONS)?.range((from, 0, 0)..=(from, u64::MAX, u64::MAX))?
+        {
+            let (key, last) = row?;
+            ranges.push((key.value().1, (key.value().2, last.value())));
+        }
+        for (by, range) in ranges {
+            self.retract(to, by, range)?;
+        }
         let via = self.via("branch")?;
         self.arrived(to, (first, last), ArrivalKind::Entries, via)
     }
 
-    /// Remembers a retracted range of a feed.
-    pub(crate) fn retract(&mut self, feed: u32, first: u64, last: u64) -> Result<(), StoreError> {
+    /// Remembers a range of a feed or branch that the entry at `by` takes back.
+    pub(crate) fn retract(
+        &mut self,
+        feed: u32,
+        by: u64,
+        (first, last): (u64, u64),
+    ) -> Result<(), StoreError> {
         self.row_mut(feed)?.retracts = true;
-        let mut retractions = self.txn.open_table(RETRACTIONS)?;
-        let known = retractions.get((feed, first))?.map_or(0, |row| row.value());
-        retractions.insert((feed, first), known.max(last))?;
+        self.txn.open_table(RETRACTIONS)?.insert((feed, by, first), last)?;
         Ok(())
     }
 
-    /// Whether an entry was taken back by its author.
+    /// Whether an entry was taken back by one that stands behind it.
     pub(crate) fn is_retracted(&mut self, feed: u32, seq: u64) -> Result<bool, StoreError> {
         if !self.row(feed)?.retracts {
             return Ok(false);
         }
         let retractions = self.txn.open_table(RETRACTIONS)?;
-        for row in retractions.range((feed, 0)..=(feed, seq))? {
-            if row?.1.value() >= seq {
+        let behind = (feed, seq.saturating_add(1), 0)..=(feed, u64::MAX, u64::MAX);
+        for row in retractions.range(behind)? {
+            let (key, last) = row?;
+            if (key.value().2..=last.value()).contains(&seq) {
                 return Ok(true);
             }
         }

@@ -21,11 +21,11 @@ pub use record::State;
 pub use snapshot::Held;
 
 pub(crate) use chain::{NewEntry, Stored, log_hash};
-pub(crate) use index::{Indexed, advance, heads_of};
+pub(crate) use index::{Indexed, advance, heads_of, rebuild};
 pub(crate) use query::{find, profile, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use tables::{Arrival, ArrivalKind, FeedRow, OriginRow, PeerRow};
+pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
 pub use writer::Counts;
 pub(crate) use writer::{ENTRY_COST, FEED_COST, Writer};
 

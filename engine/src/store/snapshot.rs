@@ -1,6 +1,6 @@
 //! Reading the store: one moment of it, whatever is written meanwhile.
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use redb::{ReadTransaction, ReadableTable, TableError};
 
 use crate::codec::Decoder;
 use crate::entry::{ChainHasher, EntryId};
@@ -12,7 +12,7 @@ use crate::store::tables::{
     META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS, RELATIONS, SECRETS,
     VIAS,
 };
-use crate::store::view::Done;
+use crate::store::view::{Done, RAISED};
 use crate::store::writer::{Heads, branch_key, decode_quotas};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
@@ -156,8 +156,10 @@ impl Snapshot {
 
     /// Arrivals that no index covers yet.
     pub(crate) fn unindexed(&self) -> Result<u64, StoreError> {
+        use redb::ReadableTableMetadata;
         let done = Done::read(self.meta("indexed")?.as_deref());
-        Ok(self.heads()?.log_len.saturating_sub(done.position))
+        let raised = self.txn.open_table(RAISED)?.len()?;
+        Ok(self.heads()?.log_len.saturating_sub(done.position).max(raised))
     }
 
     /// Whether a payload is due to be looked at.
@@ -364,10 +366,11 @@ impl Snapshot {
         Ok(self.txn.open_table(PROGRESS)?.get(key)?.map_or(0, |row| row.value()))
     }
 
-    /// Rows of a table, for `status` and `doctor`.
+    /// Rows of a table.
+    #[cfg(test)]
     pub(crate) fn len<K: redb::Key + 'static, V: redb::Value + 'static>(
         &self,
-        table: TableDefinition<'_, K, V>,
+        table: redb::TableDefinition<'_, K, V>,
     ) -> Result<u64, StoreError> {
         use redb::ReadableTableMetadata;
         Ok(self.txn.open_table(table)?.len()?)

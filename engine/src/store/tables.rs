@@ -28,8 +28,8 @@ pub(crate) const HOLES: TableDefinition<'_, (u32, u64), ()> = TableDefinition::n
 /// (minute of known time, feed, seq) at which a payload is due to be looked at.
 pub(crate) const EXPIRIES: TableDefinition<'_, (u64, u32, u64), ()> =
     TableDefinition::new("expiries");
-/// (feed, first seq) to the last seq of a retracted range.
-pub(crate) const RETRACTIONS: TableDefinition<'_, (u32, u64), u64> =
+/// (feed, seq of the retraction, first seq) to the last seq of a retracted range.
+pub(crate) const RETRACTIONS: TableDefinition<'_, (u32, u64, u64), u64> =
     TableDefinition::new("retractions");
 /// Position to [`Arrival`].
 pub(crate) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
