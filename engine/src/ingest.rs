@@ -539,10 +539,10 @@ fn refresh(
         let over = is_over(piece);
         match (stored.kept.state, &piece.payload) {
             (State::Here, _) => writer.lower_age(number, stored, piece.age)?,
-            (State::Apart | State::Expired, Some(payload)) if !over => {
-                if writer.apart(number, stored.seq)?.is_none() {
-                    restored.push((stored, payload.as_slice(), piece.age));
-                }
+            (State::Apart | State::Expired, Some(payload))
+                if !over && writer.apart(number, stored.seq)?.is_none() =>
+            {
+                restored.push((stored, payload.as_slice(), piece.age));
             }
             (State::Expired, None) if !over && piece.follows => {
                 writer.revive(number, stored, piece.age)?;

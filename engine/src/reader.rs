@@ -28,6 +28,7 @@ pub struct Reader {
 }
 
 /// What is known of a feed.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combine")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedInfo {
     /// The feed.

@@ -11,6 +11,7 @@ pub struct Disk(Arc<Mutex<Vec<u8>>>);
 
 impl Disk {
     /// Another disk with the same bytes.
+    #[must_use]
     pub fn copy(&self) -> Self {
         Self(Arc::new(Mutex::new(self.bytes().clone())))
     }

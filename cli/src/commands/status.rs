@@ -1,7 +1,7 @@
 //! `status`, `doctor` and `quota`: how the home is.
 
 use thistle_engine::policy::CarryClass;
-use thistle_engine::{Finding, ids};
+use thistle_engine::{Finding, Node, ids};
 
 use crate::args;
 use crate::context::Context;
@@ -28,7 +28,7 @@ pub(crate) fn status(ctx: &mut Context) -> Result<u8, CliError> {
 /// `doctor`.
 pub(crate) fn doctor(ctx: &mut Context, args: &args::Doctor) -> Result<u8, CliError> {
     if args.repair {
-        ctx.act(|node, now| node.rebuild_indexes(now))?;
+        ctx.act(Node::rebuild_indexes)?;
         ctx.tidy(usize::MAX)?;
         ctx.streams.note("the indexes were built anew");
     }
