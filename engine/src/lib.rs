@@ -73,9 +73,9 @@ mod store;
 pub mod time;
 
 pub use ingest::Refusal;
-pub use node::{Ending, Event, Fault, Input, Me, Node, Output, Report, Setup, WriteError, Written};
+pub use node::{Ending, Event, Fault, Input, Node, Output, Report, Setup, WriteError, Written};
 pub use reader::{
-    BundleRequest, BundleSource, Checked, FeedInfo, Finding, Gathered, Reader, Status,
+    BundleRequest, BundleSource, Checked, FeedInfo, Finding, Gathered, Me, Reader, Status,
 };
 pub use redb::StorageBackend;
 pub use redb::backends::{FileBackend, InMemoryBackend};

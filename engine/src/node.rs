@@ -14,10 +14,10 @@ use crate::bundle::FileFault;
 use crate::content::{Carry, Content, Profile};
 use crate::entry::{EntryId, Header, Stub, is_checkpoint};
 use crate::ingest::{self, OWN, Refusal};
-use crate::key::{AccountId, Context, FeedId, SecretKey, Seed};
+use crate::key::{Context, FeedId, SecretKey, Seed};
 use crate::limits::{INLINE_BYTES, PAYLOAD_BYTES, TTL_HOURS};
 use crate::policy::CarryClass;
-use crate::reader::Reader;
+use crate::reader::{Me, Reader};
 use crate::store::{
     ArrivalKind, FeedRow, Indexed, Kept, NewEntry, OriginRow, State, Store, StoreError, Writer,
     advance, rebuild,
@@ -70,17 +70,6 @@ pub struct Setup<'a> {
     pub name: Option<&'a str>,
     /// Bytes of memory that the store may use to hold pages.
     pub cache_bytes: usize,
-}
-
-/// The device's own feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Me {
-    /// The feed that the device writes now.
-    pub feed: FeedId,
-    /// The person that it belongs to.
-    pub account: AccountId,
-    /// Whether the account's key has certified the feed.
-    pub confirmed: bool,
 }
 
 /// An own entry that is durable.

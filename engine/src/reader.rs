@@ -12,7 +12,6 @@ use crate::content::Carry;
 use crate::entry::EntryId;
 use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
-use crate::node::Me;
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
     Counts, FeedRow, Held, Hit, Query, Snapshot, StoreError, find, heads_of, profile, run,
@@ -25,6 +24,17 @@ pub use gather::{BundleRequest, BundleSource, Gathered};
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) snapshot: Snapshot,
+}
+
+/// The device's own feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Me {
+    /// The feed that the device writes now.
+    pub feed: FeedId,
+    /// The person that it belongs to.
+    pub account: AccountId,
+    /// Whether the account's key has certified the feed.
+    pub confirmed: bool,
 }
 
 /// What is known of a feed.

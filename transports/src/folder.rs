@@ -390,9 +390,9 @@ mod tests {
             fs::write(folder.path().join(name), b"stray").unwrap();
         }
         fs::create_dir(folder.path().join("folder.thistle")).unwrap();
-        fs::write(folder.path().join("B C.BUNDLE"), b"renamed by hand").unwrap();
-        std::os::unix::fs::symlink("B C.BUNDLE", folder.path().join("link.thistle")).unwrap();
-        assert_eq!(names_of(&folder.list().unwrap()), ["B C.BUNDLE"]);
+        fs::write(folder.path().join("B C.THISTLE"), b"renamed by hand").unwrap();
+        std::os::unix::fs::symlink("B C.THISTLE", folder.path().join("link.thistle")).unwrap();
+        assert_eq!(names_of(&folder.list().unwrap()), ["B C.THISTLE"]);
     }
 
     #[test]

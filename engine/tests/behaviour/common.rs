@@ -1,5 +1,4 @@
 //! Nodes on disks in memory, and bundles carried between them by hand.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use thistle_engine::account::{AccountKey, Phrase};
 use thistle_engine::content::{Carry, Content, Post};

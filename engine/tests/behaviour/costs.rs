@@ -1,12 +1,10 @@
 //! Goal: what was promised about bytes and disk syncs is counted, not hoped. Method: a disk that
 //! counts, and a bundle that is measured against the payloads in it.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Device, account, post, setup, start};
+use crate::common::{Device, account, post, setup, start};
 use thistle_engine::key::Seed;
 use thistle_engine::{BundleRequest, InMemoryBackend, Node, StorageBackend};
 

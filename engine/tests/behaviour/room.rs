@@ -1,9 +1,7 @@
 //! Goal: quotas hold, by class, by carrier and by feed, and nobody's flood touches what is the
 //! user's. Method: small quotas, many made-up feeds.
 
-mod common;
-
-use common::Device;
+use crate::common::Device;
 use thistle_engine::Event;
 use thistle_engine::policy::CarryClass;
 

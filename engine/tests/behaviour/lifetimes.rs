@@ -1,9 +1,7 @@
 //! Goal: what is retracted or over its lifetime goes, and nothing else does, whatever comes first
 //! and whatever a carrier claims. Method: devices on disks in memory, minutes passed by hand.
 
-mod common;
-
-use common::{Device, post};
+use crate::common::{Device, post};
 use thistle_engine::State;
 use thistle_engine::content::{Content, Ranges};
 use thistle_engine::key::FeedId;

@@ -1,9 +1,7 @@
 //! Goal: nobody's account dies of a fork, both branches stay readable, and every node ends in the
 //! same state whatever it learned first. Method: a device's disk is copied and both copies write.
 
-mod common;
-
-use common::{Device, Exported, setup, start};
+use crate::common::{Device, Exported, setup, start};
 use thistle_engine::key::{FeedId, Seed};
 use thistle_engine::{Event, Node};
 
@@ -64,7 +62,7 @@ fn a_device_that_meets_its_own_fork_goes_on_in_a_new_feed() {
     assert_ne!(a.feed(), old, "the forked feed is not written any more");
     assert!(!a.node.me().unwrap().confirmed);
     a.write("after the fork");
-    a.node.confirm(a.now, &common::account(1)).unwrap();
+    a.node.confirm(a.now, &crate::common::account(1)).unwrap();
     assert!(a.node.me().unwrap().confirmed);
     a.check();
     b.read(&a.bundle_all());
@@ -160,7 +158,7 @@ fn a_restored_account_is_a_new_feed_of_the_same_person() {
     let a = Device::new(1);
     let node = Node::create(
         thistle_engine::InMemoryBackend::new(),
-        &common::account(1),
+        &crate::common::account(1),
         setup("person 1"),
         Seed::new([99; 32]),
         start(),

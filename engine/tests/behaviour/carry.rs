@@ -1,9 +1,7 @@
 //! Goal: entries that are carried arrive once, whole, and in the same state whatever happens to the
 //! bundles on the way. Method: nodes on disks in memory, bundles handed over by hand.
 
-mod common;
-
-use common::Device;
+use crate::common::Device;
 use thistle_engine::BundleRequest;
 use thistle_engine::bundle::FileFault;
 

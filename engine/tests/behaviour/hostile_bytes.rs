@@ -5,14 +5,10 @@
 //! reading of files in pieces of any size, and into nodes. Each attack that has a name is a test of
 //! that name.
 
-mod common;
-#[path = "hostile_bytes/mutate.rs"]
-mod mutate;
-
 use std::collections::BTreeSet;
 
-use common::Device;
-use mutate::{Dice, corpus, each_seed, hostile, spoil, valid};
+use crate::common::Device;
+use crate::mutate::{Dice, corpus, each_seed, hostile, spoil, valid};
 use thistle_engine::account::Phrase;
 use thistle_engine::bundle::{FileFault, FileReader, FileWriter, Frame, FrameFault, Opening, Read};
 use thistle_engine::codec::{DecodeError, Decoder, Encoder, head_len};
@@ -668,7 +664,8 @@ fn a_forged_certificate_makes_no_feed() {
 fn empty_payloads_that_are_gone_are_still_passed_on() {
     let key = SecretKey::from_seed(&Seed::new([0x77; 32]));
     let feed = key.feed();
-    let certificate = Content::Certificate(common::account(7).certify(&feed, Carry::Open)).encode();
+    let certificate =
+        Content::Certificate(crate::common::account(7).certify(&feed, Carry::Open)).encode();
     let mut prev = None;
     let mut segment = |seq, ttl, age, payload: &[u8]| {
         let id = Header::new(feed, seq, prev, Stub::of(ttl, payload)).id();

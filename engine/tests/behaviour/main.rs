@@ -1,0 +1,11 @@
+//! The engine as its driver sees it: nodes on disks in memory, bundles carried by hand, and bytes
+//! that nobody should have sent. One binary, so that it is built and linked once.
+
+mod carry;
+mod common;
+mod costs;
+mod forks;
+mod hostile_bytes;
+mod lifetimes;
+mod mutate;
+mod room;
