@@ -94,6 +94,7 @@ pub(crate) fn hit(
     let post = content.as_ref().and_then(view::post_of);
     let label = people.label(&held.feed);
     let who = match post.and_then(|post| post.author.as_deref()).map(text::safe) {
+        Some(author) if author == label => format!("{} (imported)", paint.bold(&label)),
         Some(author) if !author.is_empty() => {
             format!("{}, imported by {label}", paint.bold(&author))
         }

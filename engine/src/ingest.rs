@@ -381,16 +381,12 @@ fn take(
     if row.class == CarryClass::Stranger && row.origin.is_none() && incoming.origin.is_none() {
         return Ok(Outcome::Left(Refusal::NoCertificate, incoming.entries.len() as u64));
     }
-    // What was evicted below the floor does not come back while the feed is a stranger's.
-    let below = |seq: u64| seq > 1 && seq < row.floor && row.class == CarryClass::Stranger;
-    let missing: Vec<u64> =
-        (from..=incoming.last_seq()).filter(|seq| !row.holds(*seq) && !below(*seq)).collect();
-    let runs = consecutive(&missing);
-    let count = missing.len() as u64;
-    if row.runs.len().saturating_add(runs.len()) as u64 > ISLANDS_PER_FEED {
+    let new = missing(&row, incoming, from);
+    let count = new.len() as u64;
+    if row.runs.len().saturating_add(consecutive(&new).len()) as u64 > ISLANDS_PER_FEED {
         return Ok(Outcome::Left(Refusal::TooManyGaps, count));
     }
-    let bytes = missing.iter().filter_map(|seq| incoming.piece(*seq)).map(cost).sum();
+    let bytes = new.iter().filter_map(|seq| incoming.piece(*seq)).map(cost).sum();
     if row.class != CarryClass::Own
         && !room::make(writer, row.class, row.carrier, Some(number), bytes)?
     {
@@ -398,6 +394,9 @@ fn take(
         writer.leave_out(&row.id, incoming.last_seq())?;
         return Ok(Outcome::Left(Refusal::NoRoom, count));
     }
+    // To make room the feed may have given up its own oldest.
+    let missing = missing(writer.row(number)?, incoming, from);
+    let (runs, count) = (consecutive(&missing), missing.len() as u64);
     if let Some(origin) = incoming.origin {
         writer.row_mut(number)?.origin = Some(OriginRow::from(origin));
     }
@@ -418,6 +417,13 @@ fn take(
         }
     }
     Ok(if count == 0 { Outcome::Known } else { Outcome::New(count) })
+}
+
+/// The places of a segment from `from` on that a feed lacks and may take. What was evicted below the
+/// floor does not come back while the feed is a stranger's.
+fn missing(row: &FeedRow, incoming: &Incoming, from: u64) -> Vec<u64> {
+    let below = |seq: u64| seq > 1 && seq < row.floor && row.class == CarryClass::Stranger;
+    (from..=incoming.last_seq()).filter(|seq| !row.holds(*seq) && !below(*seq)).collect()
 }
 
 fn cost(piece: &Piece) -> u64 {
@@ -557,8 +563,15 @@ fn refresh(
     {
         return Ok(false);
     }
-    restore(writer, source, number, &restored)?;
-    Ok(true)
+    // To make room the feed may have given up some of these very entries.
+    let mut still = Vec::with_capacity(restored.len());
+    for (stored, payload, age) in restored {
+        if writer.entry(number, stored.seq)?.is_some_and(|now| now.kept == stored.kept) {
+            still.push((stored, payload, age));
+        }
+    }
+    restore(writer, source, number, &still)?;
+    Ok(!still.is_empty())
 }
 
 /// Keeps payloads of entries that were held without.
@@ -608,6 +621,9 @@ pub(crate) fn payload(
         if class != CarryClass::Own
             && !room::make(writer, class, carrier, Some(number), payload.len() as u64)?
         {
+            return Ok(Outcome::Left(Refusal::NoRoom, 0));
+        }
+        if writer.entry(number, seq)?.is_none_or(|now| now.kept != stored.kept) {
             return Ok(Outcome::Left(Refusal::NoRoom, 0));
         }
         restore(writer, source, number, &[(&stored, payload, stored.kept.age)])?;

@@ -364,14 +364,14 @@ fn say(
         when::counted(report.entries_new, "new entry", "new entries")
     );
     let extra = [
-        (report.payloads_new, "payloads in frames of their own"),
-        (report.left_out, "left out"),
-        (report.refused, "refused"),
-        (report.unknown, "of a kind that a newer thistle reads"),
-        (report.forks, "feeds found continued in two ways"),
+        (report.payloads_new, "long text", "long texts"),
+        (report.left_out, "entry left out", "entries left out"),
+        (report.refused, "piece refused", "pieces refused"),
+        (report.unknown, "piece for a newer thistle", "pieces for a newer thistle"),
+        (report.forks, "feed found continued in two ways", "feeds found continued in two ways"),
     ];
-    for (count, what) in extra.into_iter().filter(|(count, _)| *count > 0) {
-        line.push_str(&format!(", {} {what}", when::count(count)));
+    for (count, one, many) in extra.into_iter().filter(|(count, ..)| *count > 0) {
+        line.push_str(&format!(", {}", when::counted(count, one, many)));
     }
     ctx.streams.line(&line)?;
     let mut reasons: BTreeMap<&str, (u64, u64)> = BTreeMap::new();

@@ -2,6 +2,7 @@
 //! user's. Method: small quotas, many made-up feeds.
 
 use crate::common::Device;
+use crate::mutate::each_seed;
 use thistle_engine::Event;
 use thistle_engine::policy::CarryClass;
 
@@ -99,4 +100,37 @@ fn a_feed_of_a_stranger_gives_up_its_oldest_and_keeps_its_newest() {
     assert!(used(&b, CarryClass::Stranger) <= thistle_engine::limits::STRANGER_FEED_BYTES);
     assert_eq!(b.texts(&a.feed()).last(), a.texts(&a.feed()).last());
     b.check();
+}
+
+#[test]
+fn quotas_and_sums_hold_whatever_comes_in_which_order() {
+    each_seed(4, |dice| {
+        let mut b = Device::new(200);
+        let mut strangers: Vec<_> = (1..7).map(Device::new).collect();
+        let mut carriers: Vec<_> = (100..103).map(Device::new).collect();
+        b.node.follow(b.now, &carriers[0].feed()).unwrap();
+        let mut quota = 0;
+        for _ in 0..30 {
+            if quota == 0 || dice.below(6) == 0 {
+                quota = 10_000 + dice.below(200_000) as u64;
+                b.node.set_quota(b.now, CarryClass::Stranger, quota).unwrap();
+            }
+            let from = dice.below(6);
+            let by = dice.below(3);
+            let size = dice.below(2_500);
+            let count = 1 + dice.below(50);
+            let stranger = &mut strangers[from];
+            stranger.write_many((0..count).map(|n| format!("{n} {}", "x".repeat(size))));
+            carriers[by].read(&stranger.bundle_all());
+            match dice.below(4) {
+                0 => drop(b.node.follow(b.now, &stranger.feed()).unwrap()),
+                1 => b.node.unfollow(b.now, &stranger.feed()).unwrap(),
+                _ => {}
+            }
+            b.read(&carriers[by].bundle_all());
+            b.check();
+            let used = used(&b, CarryClass::Stranger);
+            assert!(used <= quota.max(1), "{used} bytes used of {quota}");
+        }
+    });
 }
