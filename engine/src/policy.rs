@@ -2,8 +2,8 @@
 //!
 //! A class never pushes out a higher one, because each evicts only its own. Inside the stranger
 //! class the quota is shared by who handed things over: whoever floods meets the limit of its own
-//! share, and what others brought stays. Every choice has a total order, so that the same holdings
-//! lead to the same decision on every node, in whatever order they are listed.
+//! share, and what others brought stays. What goes first is what arrived first; the store keeps that
+//! order.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -272,73 +272,6 @@ pub fn give_way(
     if left == 0 { Ok(plan) } else { Err(Reason::NobodyGivesWay) }
 }
 
-/// Where something stands in the order of eviction; the least goes first.
-///
-/// Payloads and segments are ordered each among themselves: segments go only when no payload of
-/// the class is left to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EvictionKey {
-    /// Whether its lifetime is over.
-    pub expired: bool,
-    /// Whether all recipients that are known have acknowledged it.
-    pub delivered: bool,
-    /// How many other nodes are believed to hold it.
-    pub copies: u32,
-    /// When it arrived: its position in the arrival log.
-    pub arrival: u64,
-    /// Its feed.
-    pub feed: FeedId,
-    /// Its place in the feed.
-    pub seq: u64,
-}
-
-impl EvictionKey {
-    fn rank(&self) -> impl Ord + use<> {
-        let Self { expired, delivered, copies, arrival, feed, seq } = *self;
-        (Reverse((expired, delivered, copies)), arrival, feed, seq)
-    }
-}
-
-impl Ord for EvictionKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
-impl PartialOrd for EvictionKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Something that could go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Candidate {
-    /// Its place in the order.
-    pub key: EvictionKey,
-    /// What its going frees.
-    pub bytes: u64,
-}
-
-/// Chooses what goes so that at least `need_bytes` are freed, in the order in which it goes.
-///
-/// Never more than is needed and the last unit. If all candidates together do not suffice, all
-/// are chosen: the caller compares.
-pub fn choose_victims(mut candidates: Vec<Candidate>, need_bytes: u64) -> Vec<Candidate> {
-    candidates.retain(|candidate| candidate.bytes > 0);
-    candidates.sort_unstable();
-    candidates.dedup_by_key(|candidate| candidate.key);
-    let mut freed = 0_u64;
-    candidates
-        .into_iter()
-        .take_while(|candidate| {
-            let is_due = freed < need_bytes;
-            freed = freed.saturating_add(candidate.bytes);
-            is_due
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,10 +286,18 @@ mod tests {
         Carrier::Known(feed(number))
     }
 
+    /// Something that is held and could go.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    struct Unit {
+        arrival: u64,
+        feed: FeedId,
+        bytes: u64,
+    }
+
     /// The bookkeeping of a store: what is held of each class, and who handed it over.
     struct World {
         quotas: Quotas,
-        held: BTreeMap<(CarryClass, Carrier), Vec<Candidate>>,
+        held: BTreeMap<(CarryClass, Carrier), Vec<Unit>>,
         feeds: BTreeMap<FeedId, u64>,
         arrivals: u64,
     }
@@ -404,10 +345,8 @@ mod tests {
                 Admission::TakeAfterEvicting(need) => self.evict(class, None, need),
             }
             self.arrivals += 1;
-            let (arrival, seq) = (self.arrivals, self.arrivals);
-            let key =
-                EvictionKey { expired: false, delivered: false, copies: 0, arrival, feed, seq };
-            self.held.entry((class, carrier)).or_default().push(Candidate { key, bytes });
+            let unit = Unit { arrival: self.arrivals, feed, bytes };
+            self.held.entry((class, carrier)).or_default().push(unit);
             *self.feeds.entry(feed).or_default() += bytes;
             assert!(self.bytes(class, None) <= self.quotas.limit(class).unwrap_or(u64::MAX));
             true
@@ -418,13 +357,20 @@ mod tests {
                 of == class && carrier.is_none_or(|carrier| carrier == by)
             };
             let asked = self.held.iter().filter(|(held, _)| is_asked(**held));
-            let candidates = asked.flat_map(|(_, units)| units).copied().collect();
-            let victims = choose_victims(candidates, need);
+            let mut oldest: Vec<Unit> = asked.flat_map(|(_, units)| units).copied().collect();
+            oldest.sort_unstable();
+            let mut freed = 0;
+            let due = |unit: &Unit| {
+                let is_due = freed < need;
+                freed += unit.bytes;
+                is_due
+            };
+            let victims: Vec<Unit> = oldest.into_iter().take_while(due).collect();
             for units in self.held.values_mut() {
                 units.retain(|unit| !victims.contains(unit));
             }
             for victim in victims {
-                *self.feeds.get_mut(&victim.key.feed).unwrap() -= victim.bytes;
+                *self.feeds.get_mut(&victim.feed).unwrap() -= victim.bytes;
             }
         }
     }
@@ -488,63 +434,6 @@ mod tests {
         let all = vec![(peer(2), 90), (peer(3), 90), (peer(1), 5)];
         assert_eq!(give_way(&holdings, share, 185), Ok(all));
         assert_eq!(give_way(&holdings, share, 186), Err(Reason::NobodyGivesWay));
-    }
-
-    #[test]
-    fn eviction_has_a_total_order() {
-        let last = EvictionKey {
-            expired: false,
-            delivered: false,
-            copies: 0,
-            arrival: 2,
-            feed: feed(2),
-            seq: 2,
-        };
-        let order = [
-            EvictionKey { expired: true, ..last },
-            EvictionKey { delivered: true, ..last },
-            EvictionKey { copies: 1, ..last },
-            EvictionKey { arrival: 1, ..last },
-            EvictionKey { feed: feed(1), ..last },
-            EvictionKey { seq: 1, ..last },
-            last,
-        ];
-        assert!(order.is_sorted_by(|one, next| one < next));
-    }
-
-    #[test]
-    fn victims_are_the_same_in_any_order_and_no_more_than_needed() {
-        arbtest::arbtest(|u| {
-            let mut candidates = Vec::new();
-            for _ in 0..u.int_in_range(0..=40)? {
-                let key = EvictionKey {
-                    expired: u.arbitrary()?,
-                    delivered: u.arbitrary()?,
-                    copies: u.int_in_range(0..=2)?,
-                    arrival: u.int_in_range(0..=5)?,
-                    feed: feed(u.int_in_range(0..=2)?),
-                    seq: u.int_in_range(1..=3)?,
-                };
-                candidates.push(Candidate { key, bytes: u.int_in_range(0..=9)? });
-            }
-            let need = u.int_in_range(0..=120)?;
-            let chosen = choose_victims(candidates.clone(), need);
-            for at in 0..candidates.len() {
-                let other = u.choose_index(candidates.len())?;
-                candidates.swap(at, other);
-            }
-            assert_eq!(choose_victims(candidates.clone(), need), chosen);
-            assert!(chosen.is_sorted_by(|one, next| one.key < next.key), "each unit goes once");
-            let sum = |units: &[Candidate]| units.iter().map(|unit| unit.bytes).sum::<u64>();
-            match chosen.split_last() {
-                Some((_, before)) => assert!(sum(before) < need),
-                None => assert!(need == 0 || sum(&candidates) == 0),
-            }
-            let all = choose_victims(candidates, u64::MAX);
-            assert_eq!(chosen, all[..chosen.len()], "the first in order go");
-            assert!(sum(&chosen) >= need || chosen == all);
-            Ok(())
-        });
     }
 
     #[test]
