@@ -66,6 +66,7 @@ fn a_plain_bundle_costs_at_most_8_bytes_an_entry_beyond_content() {
     let gathered = source.gathered();
     assert_eq!((gathered.entries, gathered.feeds), (100 * 1_000 + 2, 101));
     let beyond = gathered.bytes - gathered.content_bytes;
+    eprintln!("{beyond} bytes beyond content, {} entries", gathered.entries);
     assert!(
         beyond <= 8 * gathered.entries,
         "{beyond} bytes beyond content for {} entries",
