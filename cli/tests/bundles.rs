@@ -125,7 +125,7 @@ fn a_changed_byte_costs_its_piece_and_is_named() {
         "{}",
         run.err
     );
-    assert!(run.out.contains(": 1 new entry, 1 refused\n"), "{}", run.out);
+    assert!(run.out.contains(": 1 new entry, 1 piece refused\n"), "{}", run.out);
     let run = bo.call(&["bundle", "show", "stick"]).run();
     assert_eq!(run.code, 4);
     assert!(run.err.contains("the signature does not fit"), "{}", run.err);
