@@ -16,7 +16,7 @@ use crate::text;
 /// Every exit code and what it means; the help and the man page print this table.
 pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
     (0, "done, or whoever read the output has heard enough"),
-    (1, "bad input, nothing found, an unclear name, or a stick that cannot be written"),
+    (1, "bad input, nothing found, an unclear name, or an unwritable stick"),
     (2, "the command line is wrong"),
     (3, "the store cannot be opened or written"),
     (4, "done, but some of the input was refused"),
