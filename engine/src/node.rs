@@ -418,13 +418,6 @@ impl Node {
         self.store.write(now, rebuild)
     }
 
-    /// Remembers or forgets how far an input was taken in.
-    pub fn set_progress(&mut self, now: Now, key: &[u8; 32], done: u64) -> Result<(), StoreError> {
-        self.store.write(now, |writer| {
-            if done == 0 { writer.clear_progress(key) } else { writer.set_progress(key, done) }
-        })
-    }
-
     /// Goes on in a new feed if the own one was found forked or longer than remembered.
     fn follow_up(&mut self) -> Result<(), StoreError> {
         let old = self.key.feed();

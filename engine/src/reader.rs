@@ -212,11 +212,6 @@ impl Reader {
         heads_of(&self.snapshot, channel)
     }
 
-    /// Arrivals that no index covers yet.
-    pub fn unindexed(&self) -> Result<u64, StoreError> {
-        self.snapshot.unindexed()
-    }
-
     /// Visits the held entries of a feed in an order that depends on the entries alone: of a forked
     /// feed the branch with the lower id first.
     pub fn export(
@@ -274,18 +269,11 @@ impl Reader {
         Ok(())
     }
 
-    /// One held entry; of a forked feed, that of the branch which is kept as the main one.
-    pub fn entry(&self, feed: &FeedId, seq: u64) -> Result<Option<Held>, StoreError> {
-        match self.snapshot.number(feed, 0)? {
-            Some(number) => self.snapshot.entry(number, seq),
-            None => Ok(None),
-        }
-    }
-
-    /// The fork proof that is kept for a feed.
-    pub fn fork_proof(&self, feed: &FeedId) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.snapshot.number(feed, 0)? {
-            Some(number) => self.snapshot.fork(number),
+    /// The newest entry that this device wrote.
+    pub fn newest_own(&self) -> Result<Option<Held>, StoreError> {
+        let row = self.snapshot.own_row()?;
+        match self.snapshot.number(&row.id, 0)? {
+            Some(number) => self.snapshot.entry(number, row.head()),
             None => Ok(None),
         }
     }

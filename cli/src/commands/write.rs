@@ -61,10 +61,7 @@ pub(crate) fn write(ctx: &mut Context, args: &args::Write) -> Result<u8, CliErro
 /// The time to write: of several messages within one second each is a second after the one before,
 /// so that everybody shows them in the order in which they were written.
 fn later(reader: &Reader, now: u64) -> Result<u64, StoreError> {
-    let me = reader.me()?.feed;
-    let head = reader.feeds()?.iter().find(|info| info.feed == me).map_or(0, |info| info.head);
-    let held = reader.entry(&me, head)?;
-    let last = held.and_then(|held| held.payload).and_then(|payload| {
+    let last = reader.newest_own()?.and_then(|held| held.payload).and_then(|payload| {
         PostView::decode(&payload).filter(|post| post.author.is_none()).map(|post| post.time)
     });
     Ok(match last {

@@ -233,10 +233,4 @@ impl Writer<'_> {
         self.txn.open_table(PROGRESS)?.insert(key, done)?;
         Ok(())
     }
-
-    /// Forgets how far an input was taken in.
-    pub(crate) fn clear_progress(&mut self, key: &[u8; 32]) -> Result<(), StoreError> {
-        self.txn.open_table(PROGRESS)?.remove(key)?;
-        Ok(())
-    }
 }
