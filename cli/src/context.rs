@@ -204,6 +204,22 @@ impl Context {
                      on; both stay readable, and nothing more of it is taken in",
                 ));
             }
+            Event::Restored { old, new } => {
+                let (old, new) = (ids::feed_text(old), ids::feed_text(new));
+                self.streams.note(&format!(
+                    "warning: this home is a backup; your feed {} ends here, and it goes on as \
+                     {new}",
+                    ids::short(&old)
+                ));
+                self.streams.note(
+                    "hint: run `thistle confirm` with your recovery phrase, so that others know \
+                     it is you",
+                );
+            }
+            Event::Upgraded { from, to } => self.streams.note(&format!(
+                "note: the store was of version {from} and is of version {to} now; an earlier \
+                 thistle opens it no longer",
+            )),
             Event::Refused { .. }
             | Event::LeftOut { .. }
             | Event::Progress { .. }

@@ -195,6 +195,7 @@ pub(crate) fn store_fault(error: &StoreError, home: &Path) -> CliError {
         StoreError::Newer { .. } => {
             fault.because(error).hint("use the newer `thistle` that wrote it; it was not changed")
         }
+        StoreError::NoBackup => fault.because(error),
         StoreError::Taken => fault.because(error).hint("wait until it is done, and try again"),
         StoreError::Damaged { .. } => {
             fault.because(error).hint(format!("keep a copy of `{file}` before anything else")).hint(

@@ -19,8 +19,8 @@ use crate::limits::{INLINE_BYTES, PAYLOAD_BYTES, TTL_HOURS};
 use crate::policy::CarryClass;
 use crate::reader::{Me, Reader};
 use crate::store::{
-    ArrivalKind, FeedRow, Indexed, Kept, NewEntry, OriginRow, State, Store, StoreError, Writer,
-    advance, rebuild,
+    ArrivalKind, BACKUP, FeedRow, Indexed, Kept, NewEntry, OriginRow, STORE_VERSION, State, Store,
+    StoreError, Writer, advance, rebuild,
 };
 use crate::time::Now;
 use reading::Reading;
@@ -162,6 +162,20 @@ pub enum Event {
         /// The feed that is written from now on.
         new: FeedId,
     },
+    /// A backup was opened; its feed ends, and the device goes on in a new one.
+    Restored {
+        /// The feed that ends here; the device that the backup was made of may go on with it.
+        old: FeedId,
+        /// The feed that is written from now on.
+        new: FeedId,
+    },
+    /// The store was of an earlier version; programs of that version open it no longer.
+    Upgraded {
+        /// The version that it had.
+        from: u64,
+        /// The version that it has.
+        to: u64,
+    },
     /// A feed was found to be forked.
     ForkFound {
         /// The feed.
@@ -215,15 +229,54 @@ impl Node {
     }
 
     /// Opens the store of a device. `seed` is fresh secret bytes each time.
+    ///
+    /// A store of an earlier version is brought to this one. A backup goes on in a new feed, as by
+    /// [`Node::restore`].
     pub fn open(
         disk: impl StorageBackend,
         seed: Seed,
         cache_bytes: usize,
         now: Now,
     ) -> Result<Self, StoreError> {
-        let store = Store::open(disk, cache_bytes, now)?;
+        Self::begin(Store::open(disk, cache_bytes, now)?, seed, now)
+    }
+
+    /// Opens a backup: all of it is checked, and the device goes on in a new feed, which is
+    /// unconfirmed until the account certifies it. From then on it is a store like others.
+    pub fn restore(
+        disk: impl StorageBackend,
+        seed: Seed,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        Self::begin(Store::open_backup(disk, cache_bytes, now)?, seed, now)
+    }
+
+    fn begin(store: Store, seed: Seed, now: Now) -> Result<Self, StoreError> {
         let (me, key) = own_of(&store)?;
-        Ok(Self::with(store, seed, me, key))
+        let upgraded = store.upgraded_from;
+        let mut node = Self::with(store, seed, me, key);
+        if let Some(from) = upgraded {
+            node.tell(Event::Upgraded { from, to: STORE_VERSION });
+        }
+        if node.store.snapshot()?.meta(BACKUP)?.is_some() {
+            node.leave_backup(now)?;
+        }
+        Ok(node)
+    }
+
+    /// Ends the feed that a backup holds, and begins its successor in the same step.
+    fn leave_backup(&mut self, now: Now) -> Result<(), StoreError> {
+        let (me, key, seed) = (self.me, &self.key, &self.seed);
+        self.store.write(now, |writer| {
+            writer.clear_meta(BACKUP)?;
+            writer.retire_own()?;
+            retire_if_due(writer, me, key, seed)
+        })?;
+        let old = self.key.feed();
+        (self.me, self.key) = own_of(&self.store)?;
+        self.tell(Event::Restored { old, new: self.key.feed() });
+        Ok(())
     }
 
     fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
@@ -416,6 +469,16 @@ impl Node {
     pub fn rebuild_indexes(&mut self, now: Now) -> Result<(), StoreError> {
         self.settled = false;
         self.store.write(now, rebuild)
+    }
+
+    /// Gives the disk back what the store does not need. False: it cannot be done now, because a
+    /// [`Reader`] is in use.
+    pub fn compact(&mut self) -> Result<bool, StoreError> {
+        let done = self.store.compact()?;
+        if done {
+            (self.settled, self.unsettled) = (true, 0);
+        }
+        Ok(done)
     }
 
     /// Goes on in a new feed if the own one was found forked or longer than remembered.

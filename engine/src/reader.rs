@@ -14,7 +14,8 @@ use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
-    Counts, FeedRow, Held, Hit, Query, Snapshot, StoreError, find, heads_of, profile, run,
+    Counts, FeedRow, Held, Hit, Query, Snapshot, StorageBackend, StoreError, find, heads_of,
+    profile, run,
 };
 
 pub use audit::{Checked, Finding};
@@ -276,6 +277,24 @@ impl Reader {
             Some(number) => self.snapshot.entry(number, row.head()),
             None => Ok(None),
         }
+    }
+
+    /// Copies this moment to an empty disk, as a backup, while the node goes on.
+    ///
+    /// It holds everything but what can be computed again, the secret of the device too: without
+    /// that the feed could not name its successor. Whoever opens it goes on in a new feed, so that
+    /// the device and any number of restored backups never write the same one.
+    ///
+    /// `visit` is told now and then how many rows of how many are copied, and says whether to go
+    /// on. True: the copy is durable, and all of it was read again. False: it was stopped, and
+    /// what is on the disk is nothing.
+    pub fn back_up(
+        &self,
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        visit: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<bool, StoreError> {
+        self.snapshot.copy_to(disk, cache_bytes, visit)
     }
 
     /// How far an input was taken in.

@@ -6,7 +6,9 @@
 
 mod books;
 mod chain;
+mod copy;
 mod index;
+mod migrate;
 mod query;
 #[cfg(test)]
 mod query_tests;
@@ -29,12 +31,19 @@ pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
 pub use writer::Counts;
 pub(crate) use writer::{ENTRY_COST, FEED_COST, Writer};
 
-use redb::{Database, StorageBackend};
+pub(crate) use redb::StorageBackend;
+use redb::{Builder, CompactionError, Database};
 
 use crate::time::{Known, KnownClock, Now};
 
 /// Version of the store's layout that this program writes.
-pub const STORE_VERSION: u64 = 1;
+pub const STORE_VERSION: u64 = 2;
+
+/// The mark of a backup: whoever opens it goes on in a new feed.
+pub(crate) const BACKUP: &str = "backup";
+
+/// Times that one compaction goes through the file at most.
+const COMPACTIONS: usize = 16;
 
 /// Why the store cannot be used. Nobody else's bytes cause one of these.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +68,9 @@ pub enum StoreError {
         /// The newest version that this program reads.
         known: u64,
     },
+    /// The store of a home, where a backup is expected.
+    #[error("the file is the store of a home and not a backup")]
+    NoBackup,
     /// The store holds something that this program never writes.
     #[error("the store is damaged: {what}")]
     Damaged {
@@ -115,6 +127,8 @@ from_redb!(
 pub(crate) struct Store {
     db: Database,
     clock: KnownClock,
+    /// The version that the store had when it was opened, if it was an earlier one.
+    pub(crate) upgraded_from: Option<u64>,
 }
 
 impl Store {
@@ -126,27 +140,42 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
         let clock = KnownClock::new(now);
-        Ok(Self { db, clock })
+        Ok(Self { db, clock, upgraded_from: None })
     }
 
-    /// Opens a store that was made before.
+    /// Opens a store that was made before, of this version or an earlier one.
     pub(crate) fn open(
         disk: impl StorageBackend,
         cache_bytes: usize,
         now: Now,
     ) -> Result<Self, StoreError> {
-        if disk.len().map_err(redb::Error::from)? == 0 {
-            return Err(StoreError::Empty);
+        let db = open(disk, Database::builder().set_cache_size(cache_bytes))?;
+        Self::of(db.map_err(|_| StoreError::Foreign)?, now)
+    }
+
+    /// Opens a backup, and reads all of it before it is believed.
+    pub(crate) fn open_backup(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
+        let damaged = |_| StoreError::Damaged { what: "a page is not what was written" };
+        let store = Self::of(open(disk, &mut builder)?.map_err(damaged)?, now)?;
+        if store.snapshot()?.meta(BACKUP)?.is_none() {
+            return Err(StoreError::NoBackup);
         }
-        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk);
-        let db = db.map_err(|error| match redb::Error::from(error) {
-            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                StoreError::Foreign
-            }
-            redb::Error::Corrupted(_) => StoreError::Foreign,
-            error => StoreError::from(error),
-        })?;
-        let mut store = Self { db, clock: KnownClock::new(now) };
+        Ok(store)
+    }
+
+    fn of(db: Database, now: Now) -> Result<Self, StoreError> {
+        let mut store = Self { db, clock: KnownClock::new(now), upgraded_from: None };
+        let found = store.snapshot()?.version()?;
+        if found < STORE_VERSION {
+            migrate::migrate(&store.db, found)?;
+            store.upgraded_from = Some(found);
+        }
         store.clock = store.snapshot()?.clock()?;
         store.clock.advance(now);
         Ok(store)
@@ -184,5 +213,39 @@ impl Store {
         txn.set_quick_repair(true);
         txn.commit()?;
         Ok(())
+    }
+
+    /// Gives the disk back what the store does not need. False: somebody reads from it now.
+    pub(crate) fn compact(&mut self) -> Result<bool, StoreError> {
+        for _ in 0..COMPACTIONS {
+            match self.db.compact() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(CompactionError::TransactionInProgress) => return Ok(false),
+                Err(error) => return Err(redb::Error::from(error).into()),
+            }
+        }
+        self.settle()?;
+        Ok(true)
+    }
+}
+
+/// A file of redb whose pages are not what it wrote.
+struct Corrupted;
+
+fn open(
+    disk: impl StorageBackend,
+    builder: &mut Builder,
+) -> Result<Result<Database, Corrupted>, StoreError> {
+    if disk.len().map_err(redb::Error::from)? == 0 {
+        return Err(StoreError::Empty);
+    }
+    match builder.create_with_backend(disk).map_err(redb::Error::from) {
+        Ok(db) => Ok(Ok(db)),
+        Err(redb::Error::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(StoreError::Foreign)
+        }
+        Err(redb::Error::Corrupted(_)) => Ok(Err(Corrupted)),
+        Err(error) => Err(StoreError::from(error)),
     }
 }

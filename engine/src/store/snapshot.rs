@@ -58,8 +58,8 @@ impl Snapshot {
         Self { txn, known }
     }
 
-    /// What clocks said when the store was last written.
-    pub(crate) fn clock(&self) -> Result<KnownClock, StoreError> {
+    /// The version of the layout, if this program knows it.
+    pub(crate) fn version(&self) -> Result<u64, StoreError> {
         let version = match self.meta("version")? {
             Some(bytes) => bytes.try_into().map_or(0, u64::from_be_bytes),
             None => return Err(StoreError::Foreign),
@@ -67,6 +67,11 @@ impl Snapshot {
         if version > STORE_VERSION {
             return Err(StoreError::Newer { found: version, known: STORE_VERSION });
         }
+        Ok(version)
+    }
+
+    /// What clocks said when the store was last written.
+    pub(crate) fn clock(&self) -> Result<KnownClock, StoreError> {
         let bytes = self.meta("clock")?.ok_or(StoreError::Foreign)?;
         let mut row = Decoder::new(&bytes);
         let mut read = || {

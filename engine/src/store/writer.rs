@@ -219,6 +219,12 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
+    /// Forgets a single value.
+    pub(crate) fn clear_meta(&mut self, name: &str) -> Result<(), StoreError> {
+        self.meta.remove(name)?;
+        Ok(())
+    }
+
     /// The number of a feed or branch, if it was ever held.
     pub(crate) fn number(&self, id: &FeedId, branch: u8) -> Result<Option<u32>, StoreError> {
         Ok(self.feed_ids.get(&branch_key(id, branch))?.map(|row| row.value()))

@@ -6,6 +6,7 @@ mod common;
 mod costs;
 mod forks;
 mod hostile_bytes;
+mod keeping;
 mod lifetimes;
 mod mutate;
 mod room;

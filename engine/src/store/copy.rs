@@ -1,0 +1,127 @@
+//! A copy of one moment of the store on another disk, made while the store is used.
+
+use redb::{
+    Database, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, StorageBackend,
+    TableDefinition, TableHandle, Value, WriteTransaction,
+};
+
+use crate::store::migrate::INDEX;
+use crate::store::snapshot::Snapshot;
+use crate::store::tables::{
+    ARRIVALS, CARRIER_IDS, CARRIERS, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, HELD_ORDER, HOLES,
+    LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, RECORDS,
+    RELATIONS, RETRACTIONS, SECRETS, VIA_IDS, VIAS,
+};
+use crate::store::view::Done;
+use crate::store::{BACKUP, StoreError, index};
+
+/// Rows after which whoever waits is told how far it is.
+const TOLD: u64 = 256;
+
+/// Does the same with each table but those of the indexes, which can be computed again.
+macro_rules! each_table {
+    ($copy:expr, $step:ident) => {
+        each_table!(@ $copy, $step, META, FEEDS, FEED_IDS, RECORDS, PAYLOADS, HOLES, EXPIRIES,
+            RETRACTIONS, LOG, ARRIVALS, VIAS, VIA_IDS, FORKS, RELATIONS, PETNAMES, DEVICES, LEDGER,
+            LEDGER_ORDER, CARRIER_IDS, CARRIERS, HELD_ORDER, PEERS, PEER_HEADS, SECRETS, PROGRESS)
+    };
+    (@ $copy:expr, $step:ident, $($table:ident),*) => { $($copy.$step($table)?;)* };
+}
+
+impl Snapshot {
+    /// Copies this moment to an empty disk, as a backup: whoever opens that goes on in a new feed.
+    ///
+    /// `visit` is told now and then how many rows of how many are copied, and says whether to go
+    /// on. True: the copy is durable, and all of it was read again. False: it was stopped, and
+    /// what is on the disk is nothing.
+    pub(crate) fn copy_to(
+        &self,
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        visit: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
+        let mut txn = db.begin_write()?;
+        txn.set_quick_repair(true);
+        let mut copy = Copy {
+            from: &self.txn,
+            to: &txn,
+            names: Vec::new(),
+            done: 0,
+            total: 0,
+            wanted: true,
+            visit,
+        };
+        each_table!(copy, count);
+        copy.expect_all()?;
+        each_table!(copy, rows);
+        if !copy.goes_on() {
+            return Ok(false);
+        }
+        index::found(&txn)?;
+        let mut meta = txn.open_table(META)?;
+        meta.insert("indexed", Done::default().encode().as_slice())?;
+        meta.insert(BACKUP, [1].as_slice())?;
+        drop(meta);
+        txn.commit()?;
+        if !db.check_integrity()? {
+            return Err(StoreError::Damaged { what: "the copy" });
+        }
+        db.close()?;
+        Ok(true)
+    }
+}
+
+/// A copy on its way.
+struct Copy<'a> {
+    from: &'a ReadTransaction,
+    to: &'a WriteTransaction,
+    /// Tables that are copied.
+    names: Vec<String>,
+    done: u64,
+    total: u64,
+    wanted: bool,
+    visit: &'a mut dyn FnMut(u64, u64) -> bool,
+}
+
+impl Copy<'_> {
+    fn count<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<(), StoreError> {
+        self.names.push(table.name().to_owned());
+        self.total = self.total.saturating_add(self.from.open_table(table)?.len()?);
+        Ok(())
+    }
+
+    /// A table that were left out in silence would be missed only after the disaster.
+    fn expect_all(&self) -> Result<(), StoreError> {
+        for table in self.from.list_tables()? {
+            if !table.name().starts_with(INDEX) && !self.names.iter().any(|n| n == table.name()) {
+                return Err(StoreError::Damaged { what: "it has a table that nobody knows" });
+            }
+        }
+        Ok(())
+    }
+
+    fn rows<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<(), StoreError> {
+        let mut to = self.to.open_table(table)?;
+        for row in self.from.open_table(table)?.iter()? {
+            if self.done.is_multiple_of(TOLD) && !self.goes_on() {
+                break;
+            }
+            let (key, value) = row?;
+            to.insert(key.value(), value.value())?;
+            self.done = self.done.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.wanted = self.wanted && (self.visit)(self.done, self.total);
+        self.wanted
+    }
+}
