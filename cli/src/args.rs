@@ -106,6 +106,26 @@ pub(crate) enum Command {
     Status,
     /// Check everything that is held: signatures, links, sums.
     Doctor(Doctor),
+    /// Copy the home into one file, while it is in use.
+    ///
+    /// The file holds everything of one moment, the keys of this device too, and is not sealed:
+    /// keep it as safe as the device. `thistle restore` makes a home of it, with a new feed of your
+    /// account, so that no copy ever goes on with the feed that the device itself may go on with.
+    #[command(after_long_help = BACKUP_EXAMPLES)]
+    Backup(Backup),
+    /// Make a home out of a backup, with a new feed.
+    ///
+    /// Everything that the backup holds is there. Your feed of before ends in this home and you go
+    /// on in a new one, which is shown as unconfirmed until you run `thistle confirm` with your
+    /// recovery phrase. What you wrote after the backup comes back with the bundles of those who
+    /// hold it. A home that is there is never replaced.
+    #[command(after_long_help = RESTORE_EXAMPLES)]
+    Restore(Restore),
+    /// Give the disk back what the store does not need any more.
+    ///
+    /// Nothing that is held is lost, also if it is cut off. Other commands wait meanwhile.
+    #[command(after_long_help = COMPACT_EXAMPLES)]
+    Compact,
     /// Show or set how many bytes a class of feeds may take.
     Quota(Quota),
     /// Confirm with the recovery phrase that this device's feed is yours.
@@ -348,6 +368,25 @@ pub(crate) struct Doctor {
     pub(crate) repair: bool,
 }
 
+/// Arguments of `backup`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Backup {
+    /// The file to write.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Replace a file of that name once the new one is whole.
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Restore {
+    /// The backup.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
 /// Arguments of `quota`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Quota {
@@ -392,6 +431,21 @@ pub(crate) struct Completions {
     #[arg(value_name = "SHELL", value_enum)]
     pub(crate) shell: Shell,
 }
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  thistle backup /media/disk/thistle.backup
+  thistle backup /media/disk/thistle.backup --replace";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  thistle restore /media/disk/thistle.backup
+  thistle --home DIR restore thistle.backup && thistle --home DIR confirm";
+
+const COMPACT_EXAMPLES: &str = "\
+Examples:
+  thistle compact
+  thistle compact --json     # {\"bytes_before\":..,\"bytes_after\":..}";
 
 /// The exit codes as the help and the manual page list them.
 pub(crate) fn exit_codes() -> String {

@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod input;
+pub(crate) mod keep;
 pub(crate) mod meta;
 pub(crate) mod people;
 pub(crate) mod read;

@@ -1,13 +1,16 @@
-//! The store's file, with its room taken before it is used.
+//! The file of a store: made under a passing name, with its room taken before it is used.
 //!
 //! A file can be made longer than the disk has room for: its end is a hole, and the disk turns out
 //! to be full only in the middle of a write. A store that meets this cannot even be read again
 //! before there is room. So here a file that grows gets its blocks first; where there are none, it
 //! keeps its length, the step fails as a whole, and what is in the store stays readable.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::BackendError;
 use thistle_engine::{FileBackend, StorageBackend, StoreError};
@@ -26,6 +29,63 @@ impl Disk {
         Ok(Self { backend: FileBackend::new(clone)?, file })
     }
 }
+
+/// A file under a passing name that is removed again, and the folder with it that was made for it.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    file: PathBuf,
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Passing {
+    /// Makes an empty file for what is to be called `name` in a folder, for its owner only. What
+    /// killed commands left under such names is removed: whoever writes one still, has it locked.
+    pub(crate) fn create(folder: &Path, name: &str) -> io::Result<(Self, File)> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
+            let found = entry.file_name();
+            let is_left = found.to_str().is_some_and(|found| {
+                found.starts_with(&format!(".{name}.")) && found.ends_with(PART)
+            });
+            if is_left && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!(".{name}.{}-{number}{PART}", std::process::id()));
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create_new(true).mode(0o600).open(&file)?;
+        Ok((Self { file, folder: None }, opened))
+    }
+
+    /// Gives the file its name. Unless it may replace, of two that want one name one fails.
+    pub(crate) fn settle(&self, path: &Path, replace: bool) -> io::Result<()> {
+        if !replace {
+            match fs::hard_link(&self.file, path) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+                // Some file systems know no links.
+                Err(_) if fs::symlink_metadata(path).is_ok() => {
+                    return Err(ErrorKind::AlreadyExists.into());
+                }
+                Err(_) => {}
+            }
+        }
+        fs::rename(&self.file, path)
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // It may have got its final name, and then there is nothing to remove.
+        drop(fs::remove_file(&self.file));
+        // A folder with something in it stays.
+        drop(self.folder.as_ref().map(fs::remove_dir));
+    }
+}
+
+/// How passing names end.
+const PART: &str = ".part";
 
 /// Gives the bytes between two lengths blocks on the disk.
 #[cfg(target_os = "linux")]

@@ -6,8 +6,8 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -17,7 +17,7 @@ use thistle_engine::key::Seed;
 use thistle_engine::time::Now;
 use thistle_engine::{Node, Setup, StoreError};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Passing};
 use crate::outcome::{CliError, Kind};
 
 /// The file with everything that is held.
@@ -26,6 +26,8 @@ const STORE: &str = "store.redb";
 const SOCKET: &str = "control.sock";
 /// Room on the disk below which only what the person asked for is written.
 const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a backup that are copied at once.
+const COPIED_BYTES: usize = 1024 * 1024;
 /// Memory that the store may use to keep pages.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -81,8 +83,13 @@ impl Home {
         self.path.join(SOCKET)
     }
 
+    /// Where the store of a home is.
+    pub(crate) fn store_in(home: &Path) -> PathBuf {
+        home.join(STORE)
+    }
+
     fn store(&self) -> PathBuf {
-        self.path.join(STORE)
+        Self::store_in(&self.path)
     }
 
     /// Refuses if there is a home already.
@@ -115,24 +122,69 @@ impl Home {
         name: &str,
         now: Now,
     ) -> Result<Unsettled, CliError> {
-        self.expect_none()?;
-        let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(refused)?;
-        let path = self.path.join(format!(".{STORE}.{}.part", std::process::id()));
-        let passing = Passing(path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&passing.0)
-            .map_err(refused)?;
+        let (passing, file) = self.begin()?;
         let fault = |error| self.store_fault(&error);
         let disk = Disk::new(file).map_err(fault)?;
         let setup = Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE_BYTES };
         let node = Node::create(disk, account, setup, fresh_seed()?, now);
         Ok(Unsettled { node: node.map_err(fault)?, home: self.clone(), passing })
+    }
+
+    /// Begins to make the home out of a backup. `told` hears how many bytes are copied.
+    pub(crate) fn restore(
+        &self,
+        backup: &mut File,
+        shown: &Path,
+        now: Now,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<Unsettled, CliError> {
+        let (passing, mut file) = self.begin()?;
+        let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
+        let (mut bytes, mut done) = (vec![0; COPIED_BYTES], 0);
+        loop {
+            let count = backup.read(&mut bytes).map_err(|error| {
+                CliError::new(Kind::Input, format!("cannot read the backup `{}`", shown.display()))
+                    .because(&error)
+                    .hint("is the disk still there?")
+            })?;
+            if count == 0 {
+                break;
+            }
+            file.write_all(&bytes[..count]).map_err(refused)?;
+            done += count as u64;
+            told(done);
+        }
+        let seed = fresh_seed()?;
+        let node = Disk::new(file)
+            .and_then(|disk| Node::restore(disk, seed, CACHE_BYTES, now))
+            .map_err(|error| self.not_restored(&error, shown))?;
+        Ok(Unsettled { node, home: self.clone(), passing })
+    }
+
+    /// Makes the folder, and an empty file in it under a passing name.
+    fn begin(&self) -> Result<(Passing, File), CliError> {
+        self.expect_none()?;
+        let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
+        let folder = (!self.path.exists()).then(|| self.path.clone());
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(refused)?;
+        let (mut passing, file) = Passing::create(&self.path, STORE).map_err(refused)?;
+        passing.folder = folder;
+        Ok((passing, file))
+    }
+
+    fn not_restored(&self, error: &StoreError, backup: &Path) -> CliError {
+        if error.io().is_some() {
+            return self.store_fault(error);
+        }
+        let shown = backup.display();
+        let fault =
+            CliError::new(Kind::Input, format!("`{shown}` is no sound backup")).because(error);
+        match error {
+            StoreError::Newer { .. } => fault.hint("use the newer `thistle` that wrote it"),
+            StoreError::NoBackup => fault
+                .hint("`thistle backup FILE` writes one; a home that is moved stays as it is, in a folder"),
+            _ => fault.hint("it may have been copied in part: compare its size with the original"),
+        }
     }
 
     /// Opens the store.
@@ -230,37 +282,21 @@ pub(crate) fn disk_fault(action: &str, path: &Path, error: &io::Error) -> CliErr
 
 impl Unsettled {
     /// Makes the home count: from here on it exists.
-    pub(crate) fn settle(self) -> Result<(), CliError> {
+    pub(crate) fn settle(self) -> Result<Node, CliError> {
         let Self { node, home, passing } = self;
         let refused = |error: io::Error| disk_fault("make a home in", home.path(), &error);
-        // A link, since it never replaces: of two commands that make a home at once, one fails.
-        match fs::hard_link(&passing.0, home.store()) {
+        match passing.settle(&home.store(), false) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(home.exists()),
-            // Some file systems know no links.
-            Err(_) => {
-                home.expect_none()?;
-                fs::rename(&passing.0, home.store()).map_err(refused)?;
-            }
+            Err(error) => return Err(refused(error)),
         }
         sync_folder(home.path()).map_err(refused)?;
-        drop(node);
-        Ok(())
+        Ok(node)
     }
 }
 
-/// A file that is removed again.
-#[derive(Debug)]
-struct Passing(PathBuf);
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        // It may have got its final name, and then there is nothing to remove.
-        drop(fs::remove_file(&self.0));
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes durable what is in a folder under which name.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match File::open(path)?.sync_all() {
         Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Ok(())

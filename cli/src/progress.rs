@@ -4,11 +4,12 @@
 //! may end in another process's terminal.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use crate::context::Context;
-use crate::context::Shared;
+use crate::context::{Context, Shared, Streams};
+use crate::facts::Facts;
 
 /// How often it is drawn, a second.
 const DRAWN: u8 = 10;
@@ -20,27 +21,57 @@ pub(crate) struct Progress(ProgressBar);
 impl Progress {
     /// Shows how many of so many bytes are done.
     pub(crate) fn bytes(context: &Context, what: &str, total: u64) -> Self {
-        Self::new(context, what, total, "{msg} [{wide_bar}] {bytes}/{total_bytes} {eta:>4}")
+        Self::bytes_of(&context.facts, &context.streams, what, total)
+    }
+
+    /// The same where no home is open yet.
+    pub(crate) fn bytes_of(facts: &Facts, streams: &Streams, what: &str, total: u64) -> Self {
+        Self::new(facts, streams, what, "{msg} [{wide_bar}] {bytes}/{total_bytes} {eta:>4}")
+            .of(total)
     }
 
     /// Shows how many bytes are done where nobody knows the end.
     pub(crate) fn growing(context: &Context, what: &str) -> Self {
-        Self::new(context, what, 0, "{msg} {spinner} {bytes}")
+        Self::new(&context.facts, &context.streams, what, "{msg} {spinner} {bytes}")
     }
 
-    fn new(context: &Context, what: &str, total: u64, template: &str) -> Self {
-        if !context.facts.watched {
+    /// Shows how much of all is done.
+    pub(crate) fn parts(context: &Context, what: &str) -> Self {
+        let template = "{msg} [{wide_bar}] {percent:>3} % {eta:>4}";
+        Self::new(&context.facts, &context.streams, what, template)
+    }
+
+    /// Shows that something is done of which nobody knows how far it is.
+    pub(crate) fn spinning(facts: &Facts, streams: &Streams, what: &str) -> Self {
+        let progress = Self::new(facts, streams, what, "{msg} {spinner} {elapsed}");
+        progress.0.enable_steady_tick(Duration::from_millis(100));
+        progress
+    }
+
+    fn new(facts: &Facts, streams: &Streams, what: &str, template: &str) -> Self {
+        if !facts.watched {
             return Self(ProgressBar::hidden());
         }
         let terminal = Terminal {
-            stream: context.streams.err.clone(),
-            columns: u16::try_from(context.facts.columns).unwrap_or(80),
+            stream: streams.err.clone(),
+            columns: u16::try_from(facts.columns).unwrap_or(80),
         };
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWN);
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| unreachable!("the templates above are sound"));
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style);
+        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
         Self(bar.with_message(what.to_owned()))
+    }
+
+    fn of(self, total: u64) -> Self {
+        self.0.set_length(total);
+        self
+    }
+
+    /// Moves it on, and its end with it.
+    pub(crate) fn set_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
     }
 
     /// Moves it on.

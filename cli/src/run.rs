@@ -16,7 +16,9 @@ use clap::Parser;
 use thistle_engine::Node;
 
 use crate::args::{Args, Bundle, Command, Debug};
-use crate::commands::{self, bundle, export, import, init, meta, people, read, status, write};
+use crate::commands::{
+    self, bundle, export, import, init, keep, meta, people, read, status, write,
+};
 use crate::context::{Context, Shared, Streams};
 use crate::control::{self, Asked, Request, Serve, Server};
 use crate::debug;
@@ -59,6 +61,10 @@ fn homeless(args: &Args, streams: &mut Streams) -> Option<Result<u8, CliError>> 
         Command::Init(init) => Facts::here().and_then(|facts| {
             let home = Home::locate(args.home.as_deref(), facts.folder())?;
             init::run(init, &home, &facts, streams)
+        }),
+        Command::Restore(restore) => Facts::here().and_then(|facts| {
+            let home = Home::locate(args.home.as_deref(), facts.folder())?;
+            keep::restore(restore, &home, &facts, streams)
         }),
         Command::Village(village) => {
             Facts::here().and_then(|facts| village::run(village, &facts, streams))
@@ -234,10 +240,13 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Export(args) => export::run(ctx, &args.feed),
         Command::Status => status::status(ctx),
         Command::Doctor(args) => status::doctor(ctx, &args),
+        Command::Backup(args) => keep::backup(ctx, &args),
+        Command::Compact => keep::compact(ctx),
         Command::Quota(args) => status::quota(ctx, &args),
         Command::Confirm => write::confirm(ctx),
         Command::Bundle(Bundle::Show(_))
         | Command::Init(_)
+        | Command::Restore(_)
         | Command::Village(_)
         | Command::Debug(_)
         | Command::Completions(_)

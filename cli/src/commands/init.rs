@@ -56,7 +56,7 @@ pub(crate) fn run(
         }
     }
     streams.flush()?;
-    unsettled.settle()?;
+    drop(unsettled.settle()?);
     Ok(0)
 }
 

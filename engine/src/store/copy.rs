@@ -13,7 +13,7 @@ use crate::store::tables::{
     RELATIONS, RETRACTIONS, SECRETS, VIA_IDS, VIAS,
 };
 use crate::store::view::Done;
-use crate::store::{BACKUP, StoreError, index};
+use crate::store::{BACKUP, StoreError, compact, index};
 
 /// Rows after which whoever waits is told how far it is.
 const TOLD: u64 = 256;
@@ -64,6 +64,7 @@ impl Snapshot {
         meta.insert(BACKUP, [1].as_slice())?;
         drop(meta);
         txn.commit()?;
+        compact(&mut db)?;
         if !db.check_integrity()? {
             return Err(StoreError::Damaged { what: "the copy" });
         }

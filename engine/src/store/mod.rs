@@ -217,17 +217,21 @@ impl Store {
 
     /// Gives the disk back what the store does not need. False: somebody reads from it now.
     pub(crate) fn compact(&mut self) -> Result<bool, StoreError> {
-        for _ in 0..COMPACTIONS {
-            match self.db.compact() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(CompactionError::TransactionInProgress) => return Ok(false),
-                Err(error) => return Err(redb::Error::from(error).into()),
-            }
-        }
-        self.settle()?;
-        Ok(true)
+        compact(&mut self.db)
     }
+}
+
+/// Moves what is in a file to its front, and cuts off the rest. False: somebody reads from it.
+fn compact(db: &mut Database) -> Result<bool, StoreError> {
+    for _ in 0..COMPACTIONS {
+        match db.compact() {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(CompactionError::TransactionInProgress) => return Ok(false),
+            Err(error) => return Err(redb::Error::from(error).into()),
+        }
+    }
+    Ok(true)
 }
 
 /// A file of redb whose pages are not what it wrote.

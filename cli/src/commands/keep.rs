@@ -1,0 +1,264 @@
+//! `backup`, `restore` and `compact`: the store's own keeping.
+//!
+//! A backup is the store as it was at one moment. Whoever opens one goes on in a new feed, so that
+//! no copy ever continues what the device itself goes on writing.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use thistle_engine::{Event, Input, Me, Node, Output, Reader, Status, StoreError, ids};
+
+use crate::args;
+use crate::context::{Context, Streams};
+use crate::disk::{Disk, Passing};
+use crate::facts::Facts;
+use crate::home::{self, Home, sync_folder};
+use crate::outcome::{CliError, Kind};
+use crate::progress::Progress;
+use crate::text;
+use crate::view::Fields;
+use crate::when;
+
+/// Memory that the copy may use to keep pages.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// How long `compact` waits for commands that read.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it tries.
+const PAUSE: Duration = Duration::from_millis(50);
+
+// ---- backup ----
+
+/// `backup`.
+pub(crate) fn backup(ctx: &mut Context, args: &args::Backup) -> Result<u8, CliError> {
+    let path = ctx.path(&args.file);
+    expect_place(&path, args.replace)?;
+    let reader = ctx.reader()?;
+    let name = path.file_name().ok_or_else(|| refused(&path).since("it has no name"))?;
+    let (passing, file) = Passing::create(folder_of(&path), &name.to_string_lossy())
+        .map_err(|error| refused(&path).because(&error).hint("the folder has to be there"))?;
+    let progress = Progress::parts(ctx, "copying");
+    let mut broken = None;
+    let mut visit = |done, total| {
+        progress.set_of(done, total);
+        broken = ctx.check_wanted().err();
+        broken.is_none()
+    };
+    let disk = file.try_clone().map_err(|error| refused(&path).because(&error))?;
+    let copied = Disk::new(disk).and_then(|disk| reader.back_up(disk, CACHE_BYTES, &mut visit));
+    drop(progress);
+    match (copied, broken) {
+        (_, Some(error)) => return Err(error),
+        (Err(error), None) => return Err(not_written(&path, &error)),
+        (Ok(_), None) => settle(&passing, &file, &path, args.replace)?,
+    }
+    let fault = |error| ctx.host.fault(&error);
+    let (me, status) = (reader.me().map_err(fault)?, reader.status().map_err(fault)?);
+    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+    backed_up(ctx, &path, &me, &status, bytes)?;
+    Ok(0)
+}
+
+fn backed_up(
+    ctx: &mut Context,
+    path: &Path,
+    me: &Me,
+    status: &Status,
+    bytes: u64,
+) -> Result<(), CliError> {
+    if ctx.json() {
+        let fields = Fields::default()
+            .with("path", path.to_string_lossy())
+            .with("feed", ids::feed_text(&me.feed))
+            .with("entries", status.entries)
+            .with("feeds", status.feeds)
+            .with("bytes", bytes);
+        return ctx.streams.object(&fields);
+    }
+    ctx.streams.line(&format!(
+        "Wrote {}: {} of {}, {}",
+        text::safe(&path.to_string_lossy()),
+        when::entries(status.entries),
+        when::feeds(status.feeds),
+        when::bytes(bytes)
+    ))?;
+    ctx.streams.line("It holds the keys of this device and is not sealed: keep it as safe as that.")
+}
+
+/// Refuses early what would be refused at the end.
+fn expect_place(path: &Path, replace: bool) -> Result<(), CliError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => {
+            Err(refused(path).since("it is a folder").hint("say the file as well: `DIR/FILE`"))
+        }
+        Ok(found) if !found.is_file() => Err(refused(path).since("it is not a regular file")),
+        Ok(_) if !replace => Err(exists(path)),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(path).because(&error)),
+    }
+}
+
+fn exists(path: &Path) -> CliError {
+    refused(path)
+        .since("there is a file of that name")
+        .hint("say another name, or `--replace` to give that one up")
+}
+
+fn refused(path: &Path) -> CliError {
+    CliError::new(Kind::Input, format!("cannot write the backup `{}`", path.display()))
+}
+
+fn not_written(path: &Path, error: &StoreError) -> CliError {
+    let fault = refused(path).because(error);
+    match error.io().map(io::Error::kind) {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            fault.hint("make room there, or say another place")
+        }
+        Some(io::ErrorKind::ReadOnlyFilesystem) => fault.hint("the disk takes no changes"),
+        Some(_) => fault.hint("is the disk still there?"),
+        None => fault.hint("run `thistle doctor`"),
+    }
+}
+
+/// Gives a backup its name. What is reported is then on the disk.
+fn settle(passing: &Passing, file: &File, path: &Path, replace: bool) -> Result<(), CliError> {
+    let fault = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => exists(path),
+        _ => refused(path).because(&error),
+    };
+    file.sync_all().map_err(fault)?;
+    passing.settle(path, replace).map_err(fault)?;
+    sync_folder(folder_of(path)).map_err(fault)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+// ---- restore ----
+
+/// `restore`: makes a home out of a backup.
+pub(crate) fn restore(
+    args: &args::Restore,
+    home: &Home,
+    facts: &Facts,
+    streams: &mut Streams,
+) -> Result<u8, CliError> {
+    home.expect_none()?;
+    let path = facts.folder().join(&args.file);
+    let unreadable = |error: io::Error| {
+        let shown = path.display();
+        CliError::new(Kind::Input, format!("cannot read the backup `{shown}`")).because(&error)
+    };
+    let mut file = File::open(&path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if found.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    let progress = Progress::bytes_of(facts, streams, "copying", found.len());
+    let unsettled = home.restore(&mut file, &path, facts.now(), &mut |done| progress.set(done))?;
+    drop(progress);
+    let mut node = unsettled.settle()?;
+    let fault = |error: StoreError| home.store_fault(&error);
+    let (mut ended, mut upgraded) = (None, None);
+    while let Some(Output::Event(event)) = node.poll() {
+        match event {
+            Event::Restored { old, .. } => ended = Some(ids::feed_text(&old)),
+            Event::Upgraded { from, .. } => upgraded = Some(from),
+            _ => {}
+        }
+    }
+    let progress = Progress::spinning(facts, streams, "indexing");
+    index(&mut node, facts).map_err(fault)?;
+    drop(progress);
+    let reader = node.reader().map_err(fault)?;
+    restored(home, &reader, ended.as_deref(), upgraded, streams)?;
+    Ok(0)
+}
+
+fn index(node: &mut Node, facts: &Facts) -> Result<(), StoreError> {
+    let mut more = true;
+    while more {
+        node.handle(facts.now(), Input::Idle)?;
+        more = false;
+        while let Some(Output::Event(event)) = node.poll() {
+            more |= event == Event::Idle { more: true };
+        }
+    }
+    Ok(())
+}
+
+fn restored(
+    home: &Home,
+    reader: &Reader,
+    ended: Option<&str>,
+    upgraded: Option<u64>,
+    streams: &mut Streams,
+) -> Result<(), CliError> {
+    let fault = |error: StoreError| home.store_fault(&error);
+    let (me, status) = (reader.me().map_err(fault)?, reader.status().map_err(fault)?);
+    let (account, feed) = (ids::account_text(&me.account), ids::feed_text(&me.feed));
+    if streams.json {
+        let fields = Fields::default()
+            .with("account", account)
+            .with("feed", feed)
+            .with("confirmed", me.confirmed)
+            .with("retired", ended)
+            .with("entries", status.entries)
+            .with("feeds", status.feeds)
+            .with("upgraded_from", upgraded);
+        return streams.object(&fields);
+    }
+    streams.line(&format!("Home:    {}", text::safe(&home.path().to_string_lossy())))?;
+    streams.line(&format!("Account: {account}"))?;
+    streams.line(&format!("Feed:    {feed} (new)"))?;
+    streams.line(&format!(
+        "Holds:   {} of {}",
+        when::entries(status.entries),
+        when::feeds(status.feeds)
+    ))?;
+    streams.line("")?;
+    streams.line(
+        "You go on in this new feed; the one before it ends here, whatever became of its device.\n\
+         Run `thistle confirm` with your recovery phrase, so that others know it is you. What you\n\
+         wrote after the backup comes back with the bundles of those who hold it.",
+    )
+}
+
+// ---- compact ----
+
+/// `compact`.
+pub(crate) fn compact(ctx: &mut Context) -> Result<u8, CliError> {
+    ctx.tidy(usize::MAX)?;
+    let size = || {
+        let path = Home::store_in(&ctx.host.home());
+        fs::metadata(&path)
+            .map(|found| found.len())
+            .map_err(|error| home::disk_fault("look at the store in", &ctx.host.home(), &error))
+    };
+    let before = size()?;
+    let progress = Progress::spinning(&ctx.facts, &ctx.streams, "compacting");
+    let begun = Instant::now();
+    while !ctx.host.step(Node::compact)? {
+        ctx.check_wanted()?;
+        if begun.elapsed() > PATIENCE {
+            return Err(CliError::new(Kind::Busy, "another command reads this home all the time")
+                .hint("wait until it is done, and try again"));
+        }
+        thread::sleep(PAUSE);
+    }
+    let after = size()?;
+    ctx.tidy(usize::MAX)?;
+    drop(progress);
+    if ctx.json() {
+        let fields = Fields::default().with("bytes_before", before).with("bytes_after", after);
+        ctx.streams.object(&fields)?;
+    } else {
+        let (was, is) = (when::bytes(before), when::bytes(after));
+        ctx.streams.line(&format!("The store took {was}, and takes {is} now"))?;
+    }
+    Ok(0)
+}
