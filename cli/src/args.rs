@@ -4,9 +4,10 @@
 //! here beyond its shape: ids, times and sizes are read where they are used, so that their errors
 //! can say what to do.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::outcome::EXIT_CODES;
@@ -446,6 +447,19 @@ const COMPACT_EXAMPLES: &str = "\
 Examples:
   thistle compact
   thistle compact --json     # {\"bytes_before\":..,\"bytes_after\":..}";
+
+/// Reads a command line; returns also the words by which the program itself calls the command.
+pub(crate) fn parse(words: &[OsString]) -> Result<(Args, String), clap::Error> {
+    let matches = Args::command().try_get_matches_from(words)?;
+    let mut names = Vec::new();
+    let mut below = matches.subcommand();
+    while let Some((name, matches)) = below {
+        names.push(name);
+        below = matches.subcommand();
+    }
+    let name = names.join(" ");
+    Ok((Args::from_arg_matches(&matches)?, name))
+}
 
 /// The exit codes as the help and the manual page list them.
 pub(crate) fn exit_codes() -> String {

@@ -64,6 +64,18 @@ pub(crate) enum Asked {
     },
 }
 
+impl Asked {
+    /// A word for it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Nobody => "nobody",
+            Self::NotNow => "not now",
+            Self::Cut { .. } => "cut",
+        }
+    }
+}
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

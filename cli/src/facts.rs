@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use thistle_engine::time::Now;
 
+use crate::log;
 use crate::outcome::{CliError, Kind};
 
 /// Columns where no terminal says how many it has.
@@ -28,7 +29,7 @@ const WIDEST: usize = 100;
 pub(crate) struct Facts {
     /// The folder that relative paths start from.
     folder: OsString,
-    /// Whether somebody watches standard error.
+    /// Whether somebody watches standard error, and nothing is logged there.
     pub(crate) watched: bool,
     /// Whether colours may be used on standard output.
     pub(crate) colour: bool,
@@ -58,7 +59,7 @@ impl Facts {
         })?;
         Ok(Self {
             folder: folder.into(),
-            watched: io::stderr().is_terminal() && !is_dumb(),
+            watched: io::stderr().is_terminal() && !is_dumb() && !log::is_on(),
             colour: io::stdout().is_terminal() && !is_dumb() && !is_set("NO_COLOR"),
             columns: columns(),
             zone: zone_name(),

@@ -9,6 +9,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use etcetera::BaseStrategy;
 use thistle_engine::account::AccountKey;
@@ -18,6 +19,7 @@ use thistle_engine::time::Now;
 use thistle_engine::{Node, Setup, StoreError};
 
 use crate::disk::{Disk, Passing};
+use crate::log;
 use crate::outcome::{CliError, Kind};
 
 /// The file with everything that is held.
@@ -194,10 +196,14 @@ impl Home {
             Err(error) => return Err(self.unreachable(&error)),
             Ok(file) => file,
         };
-        let seed = fresh_seed()?;
+        let (seed, begun) = (fresh_seed()?, Instant::now());
+        let bytes = file.metadata().map_or(0, |found| found.len());
         let opened = Disk::new(file).and_then(|disk| Node::open(disk, seed, CACHE_BYTES, now));
         match opened {
-            Ok(node) => Ok(Opened::Node(Box::new(node))),
+            Ok(node) => {
+                log::opened(bytes, begun);
+                Ok(Opened::Node(Box::new(node)))
+            }
             Err(StoreError::Taken) => Ok(Opened::Taken),
             Err(error) => Err(self.store_fault(&error)),
         }
@@ -230,6 +236,7 @@ impl Home {
 
 /// Says what is wrong with the store in `home`, and what to do.
 pub(crate) fn store_fault(error: &StoreError, home: &Path) -> CliError {
+    log::store_fault(error);
     if let Some(cause) = error.io() {
         return disk_fault("use the store in", home, cause);
     }

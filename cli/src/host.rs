@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use thistle_engine::time::Now;
 use thistle_engine::{Event, Input, Node, Output, Reader, StoreError};
 
 use crate::facts::Clocks;
 use crate::home;
+use crate::log;
 use crate::outcome::{CliError, Kind};
 
 /// Steps that may wait.
@@ -66,7 +68,9 @@ impl Host {
     ) -> Result<T, CliError> {
         let (reply, answer) = sync_channel(1);
         let job = move |node: &mut Node| {
+            let begun = Instant::now();
             let done = step(node);
+            log::step(begun);
             let fate = if done.is_err() { Fate::Broken } else { Fate::Sound };
             // Nobody waits any more if the command's thread came to an end.
             drop(reply.send(done));
@@ -78,7 +82,7 @@ impl Host {
         };
         self.steps.send(Box::new(job)).map_err(|_| gone())?;
         let done = answer.recv().map_err(|_| gone())?;
-        done.map_err(|error| home::store_fault(&error, &self.home))
+        done.map_err(|error| self.fault(&error))
     }
 
     /// Does one step that the time belongs to, and returns also what the node has to say.
@@ -143,6 +147,7 @@ impl Given {
 fn events(node: &mut Node) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(Output::Event(event)) = node.poll() {
+        log::event(&event);
         events.push(event);
     }
     events

@@ -9,6 +9,7 @@ mod disk;
 mod facts;
 mod home;
 mod host;
+mod log;
 mod mailbox;
 mod names;
 mod outcome;

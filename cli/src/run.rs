@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use thistle_engine::Node;
 
-use crate::args::{Args, Bundle, Command, Debug};
+use crate::args::{self, Args, Bundle, Command, Debug};
 use crate::commands::{
     self, bundle, export, import, init, keep, meta, people, read, status, write,
 };
@@ -25,6 +24,7 @@ use crate::debug;
 use crate::facts::Facts;
 use crate::home::{Home, Opened};
 use crate::host::Host;
+use crate::log;
 use crate::outcome::{CliError, Kind};
 use crate::village;
 
@@ -36,8 +36,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Runs the program; returns the exit code.
 pub(crate) fn main() -> u8 {
     let words: Vec<OsString> = env::args_os().collect();
-    let args = match Args::try_parse_from(&words) {
-        Ok(args) => args,
+    let (args, name) = match args::parse(&words) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Where it cannot be printed, the exit code has to do.
             drop(error.print());
@@ -49,10 +49,17 @@ pub(crate) fn main() -> u8 {
         err: Shared::new(io::stderr()),
         json: args.json,
     };
-    match homeless(&args, &mut streams) {
+    if let Err(error) = log::start() {
+        return conclude(&mut streams, Err(error));
+    }
+    let begun = Instant::now();
+    log::command(&name, false);
+    let code = match homeless(&args, &mut streams) {
         Some(done) => conclude(&mut streams, done),
         None => with_home(args, words, streams),
-    }
+    };
+    log::done(code, begun);
+    code
 }
 
 /// Carries out a command that needs no home, or makes one.
@@ -138,7 +145,9 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
     let request = Request::new(words, input, facts);
     let begun = Instant::now();
     loop {
-        match control::ask(&home.socket(), &request, streams)? {
+        let asked = control::ask(&home.socket(), &request, streams)?;
+        log::asked(asked.name());
+        match asked {
             Asked::Done(code) => return Ok(Entered::Served(code)),
             Asked::Cut { printed } if printed || !is_repeatable(&args.command) => {
                 return Err(CliError::new(
@@ -206,11 +215,15 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
 /// Carries out what another process asks for.
 fn serve(host: &Host, request: Request, mut streams: Streams, caller: UnixStream) -> u8 {
     let Request { words, input, facts, .. } = request;
-    match Args::try_parse_from(&words) {
-        Ok(args) => {
+    match args::parse(&words) {
+        Ok((args, name)) => {
+            let begun = Instant::now();
+            log::command(&name, true);
             streams.json = args.json;
-            let caller = Some(caller);
-            perform(args.command, Context { streams, input, facts, host: host.clone(), caller })
+            let (host, caller) = (host.clone(), Some(caller));
+            let code = perform(args.command, Context { streams, input, facts, host, caller });
+            log::done(code, begun);
+            code
         }
         Err(error) => {
             streams.note(&error.to_string());

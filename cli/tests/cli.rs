@@ -7,6 +7,8 @@ mod bundles;
 mod errors;
 mod help;
 mod imports;
+mod keeping;
+mod logs;
 mod people;
 mod queries;
 mod sharing;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use thistle_engine::bundle::FileFault;
 use thistle_engine::key::FeedId;
@@ -14,6 +15,7 @@ use thistle_transports::{BUNDLE_SUFFIX, Folder, FolderError, write_file};
 use crate::args;
 use crate::context::Context;
 use crate::host::Given;
+use crate::log;
 use crate::names::People;
 use crate::outcome::{CliError, Kind};
 use crate::progress::Progress;
@@ -54,6 +56,7 @@ pub(crate) fn create(ctx: &mut Context, args: &args::BundleCreate) -> Result<u8,
         }
         None => None,
     };
+    let begun = Instant::now();
     let request = BundleRequest { for_peer, max_bytes, feeds: Vec::new() };
     let mut source = reader.bundle(&request).map_err(|error| ctx.host.fault(&error))?;
     let mut broken = None;
@@ -63,7 +66,9 @@ pub(crate) fn create(ctx: &mut Context, args: &args::BundleCreate) -> Result<u8,
         (Err(error), None) => return Err(not_written(&error)),
         (Ok(path), None) => path,
     };
-    created(ctx, &path, &source.gathered())?;
+    let gathered = source.gathered();
+    log::gathered(gathered.entries, gathered.feeds, gathered.bytes, begun);
+    created(ctx, &path, &gathered)?;
     Ok(0)
 }
 

@@ -16,6 +16,7 @@ use crate::context::{Context, Streams};
 use crate::disk::{Disk, Passing};
 use crate::facts::Facts;
 use crate::home::{self, Home, sync_folder};
+use crate::log;
 use crate::outcome::{CliError, Kind};
 use crate::progress::Progress;
 use crate::text;
@@ -165,6 +166,7 @@ pub(crate) fn restore(
     let fault = |error: StoreError| home.store_fault(&error);
     let (mut ended, mut upgraded) = (None, None);
     while let Some(Output::Event(event)) = node.poll() {
+        log::event(&event);
         match event {
             Event::Restored { old, .. } => ended = Some(ids::feed_text(&old)),
             Event::Upgraded { from, .. } => upgraded = Some(from),

@@ -10,8 +10,15 @@ use crate::context::Streams;
 use crate::outcome::{CliError, EXIT_CODES};
 
 /// What the program reads from the environment.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("THISTLE_HOME", "The home, where `--home` does not say it."),
+    (
+        "THISTLE_LOG",
+        "What the program does is logged to standard error, for whoever looks for a fault: `error`, \
+         `warn`, `info`, `debug` or `trace`; without it nothing is. No text, name, channel, id or \
+         path is in a log, so that it can be sent to somebody. A command that another process \
+         carries out is logged there.",
+    ),
     ("VISUAL, EDITOR", "The editor for `thistle write` at a terminal."),
     ("NO_COLOR", "If set, nothing is coloured."),
     ("COLUMNS", "How wide lines may be, where the terminal does not say it."),
