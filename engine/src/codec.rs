@@ -277,9 +277,25 @@ impl Encoder {
         Self { out: Vec::new() }
     }
 
+    /// An encoder with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
     /// The bytes written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out
+    }
+
+    /// The bytes written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Forgets what was written and keeps the memory.
+    pub fn clear(&mut self) -> &mut Self {
+        self.out.clear();
+        self
     }
 
     /// Writes an unsigned integer.
@@ -333,6 +349,11 @@ impl Encoder {
     }
 
     fn head(&mut self, major: u8, argument: u64) -> &mut Self {
+        // Most heads are one byte, and there are many.
+        if let Ok(small @ 0..24) = u8::try_from(argument) {
+            self.out.push(major << 5 | small);
+            return self;
+        }
         let mut head = [0; 9];
         let mut encoder = minicbor::Encoder::new(Cursor::new(&mut head[..]));
         // Nine bytes hold every head, so writing one cannot fail.
@@ -343,7 +364,7 @@ impl Encoder {
             _ => encoder.u64(argument),
         }
         .map_or(0, |encoder| encoder.writer().position());
-        self.out.extend(head.iter().take(written));
+        self.out.extend_from_slice(head.get(..written).unwrap_or_default());
         self
     }
 }

@@ -313,6 +313,11 @@ pub fn parents_in_order(answered: Option<Prefix>, mut others: Vec<Prefix>) -> Ve
     answered.into_iter().chain(others).take(MOST_PARENTS).collect()
 }
 
+/// The number of a payload's type; none if it has none.
+pub fn kind_of(payload: &[u8]) -> Option<u64> {
+    Opened::new(payload).ok().map(|opened| opened.kind)
+}
+
 /// Whether a payload is of a type that holds the feed together, now or in a later program: such
 /// a one keeps for ever and cannot be retracted. Looks at the first bytes only.
 pub fn is_structural(payload: &[u8]) -> bool {

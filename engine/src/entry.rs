@@ -6,13 +6,15 @@
 use std::fmt;
 
 use crate::codec::{DecodeError, Decoder, Encoder};
-use crate::key::{Context, Digest, FeedId, Hasher, derive};
+use crate::key::{Context, Digest, FeedId, Hasher, KeyFault, Verifier, derive};
 use crate::limits::{PAYLOAD_BYTES, SEQ_END, TTL_HOURS};
 
 /// Version of the header format.
 const VERSION: u64 = 1;
 /// Entries in a full window.
 const WINDOW: u64 = 32;
+/// Most bytes of a header.
+const HEADER_BYTES: usize = 1 + 1 + 34 + 9 + 34 + 5 + 5 + 34;
 
 /// The id of an entry: a hash over its header.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,11 +120,15 @@ impl Header {
 
     /// Writes the header's one encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::with_capacity(HEADER_BYTES);
+        self.write(&mut encoder);
+        encoder.into_bytes()
+    }
+
+    fn write(&self, encoder: &mut Encoder) {
         encoder.array(7).uint(VERSION).bytes(self.feed.as_bytes()).uint(self.seq);
         encoder.bytes_or_null(self.prev.as_ref().map(|id| id.as_bytes().as_slice()));
         encoder.uint(u64::from(self.ttl)).uint(u64::from(self.size)).bytes(&self.payload_hash);
-        encoder.into_bytes()
     }
 
     /// The entry's id.
@@ -136,28 +142,49 @@ impl Header {
     }
 }
 
-/// Hashes many headers and payloads without starting anew each time.
+/// Hashes and checks many entries without starting anew each time.
 #[derive(Debug, Clone)]
 pub struct ChainHasher {
     entry: Hasher,
     payload: Hasher,
+    header: Encoder,
+    /// The key of the feed that was checked last: neighbours are mostly of one feed.
+    verifier: Option<(FeedId, Verifier)>,
 }
 
 impl Default for ChainHasher {
     fn default() -> Self {
-        Self { entry: Hasher::new(Context::Entry), payload: Hasher::new(Context::Payload) }
+        Self {
+            entry: Hasher::new(Context::Entry),
+            payload: Hasher::new(Context::Payload),
+            header: Encoder::with_capacity(HEADER_BYTES),
+            verifier: None,
+        }
     }
 }
 
 impl ChainHasher {
     /// The id of a header.
     pub fn id(&mut self, header: &Header) -> EntryId {
-        EntryId(self.entry.reset().update(&header.encode()).finish())
+        header.write(self.header.clear());
+        EntryId(self.entry.reset().update(self.header.as_bytes()).finish())
     }
 
     /// The hash of a payload.
     pub fn payload(&mut self, payload: &[u8]) -> Digest {
         self.payload.reset().update(payload).finish()
+    }
+
+    /// The expanded key of a feed.
+    pub fn verifier(&mut self, feed: &FeedId) -> Result<Verifier, KeyFault> {
+        match self.verifier {
+            Some((of, verifier)) if of == *feed => Ok(verifier),
+            _ => {
+                let verifier = Verifier::of_feed(feed)?;
+                self.verifier = Some((*feed, verifier));
+                Ok(verifier)
+            }
+        }
     }
 }
 

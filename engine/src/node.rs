@@ -20,7 +20,7 @@ use crate::policy::CarryClass;
 use crate::reader::{Me, Reader};
 use crate::store::{
     ArrivalKind, BACKUP, FeedRow, Indexed, Kept, NewEntry, OriginRow, STORE_VERSION, State, Store,
-    StoreError, Writer, advance, rebuild,
+    StoreError, Writer, advance, is_due, rebuild,
 };
 use crate::time::Now;
 use reading::Reading;
@@ -353,7 +353,7 @@ impl Node {
         let known = self.store.known(now);
         let snapshot = self.store.snapshot()?;
         let due = snapshot.is_due(known.minutes())?;
-        let behind = snapshot.unindexed()? > 0;
+        let behind = is_due(&snapshot)?;
         drop(snapshot);
         let mut more = false;
         if due || behind {

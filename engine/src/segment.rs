@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::entry::{
     ChainHasher, EntryId, Header, Stub, decode_prev, decode_seq, decode_u32, window,
 };
-use crate::key::{Context, FeedId, KeyFault, SecretKey, Signature, Verifier};
+use crate::key::{Context, FeedId, KeyFault, SecretKey, Signature};
 use crate::limits::{AGE_MINUTES, INLINE_BYTES, PAYLOAD_BYTES, SEGMENT_ENTRIES, TTL_HOURS};
 
 /// Version of the format of segments; also the kind by which frames that hold one are told apart.
@@ -148,7 +148,7 @@ impl<'a> UnverifiedSegment<'a> {
         if last > window(first).1 {
             return Err(Reject::CrossesWindow { first, last });
         }
-        let verifier = Verifier::of_feed(&self.feed)?;
+        let verifier = hasher.verifier(&self.feed)?;
         let entries = self.rebuild(hasher);
         let head = entries.last().map_or([0; 32], |entry| *entry.id.as_bytes());
         verifier.check(Context::Entry, &head, &self.signature)?;
@@ -185,7 +185,8 @@ impl<'a> UnverifiedSegment<'a> {
 
     /// Writes the segment's one encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new();
+        let items: u64 = self.items.iter().map(Item::encoded_len).sum();
+        let mut encoder = Encoder::with_capacity(usize::try_from(items).unwrap_or(0) + 160);
         encoder.array(6).uint(SEGMENT_KIND).bytes(self.feed.as_bytes()).uint(self.first_seq);
         encoder.bytes_or_null(self.prev.as_ref().map(|id| id.as_bytes().as_slice()));
         encoder.array(self.items.len() as u64);

@@ -379,7 +379,7 @@ impl Reader {
     fn cost_of(&self, number: u32, run: (u64, u64)) -> Result<u64, StoreError> {
         let feed = self.snapshot.row(number)?.id;
         let mut bytes = 0;
-        for cut in self.cut(number, feed, run)? {
+        for cut in self.cut(number, feed, run)?.0 {
             bytes += frame_len(cut.bytes.len() as u64);
             let following = cut.following.iter();
             bytes += following
@@ -389,24 +389,37 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// Cuts a run of one window into segments, each ending at a signature.
-    fn cut(&self, number: u32, feed: FeedId, run: (u64, u64)) -> Result<Vec<Cut>, StoreError> {
+    /// Cuts a run into segments, each ending at a signature, until they are enough for one piece
+    /// of work; tells where the next piece begins.
+    fn cut(
+        &self,
+        number: u32,
+        feed: FeedId,
+        (first, last): (u64, u64),
+    ) -> Result<(Vec<Cut>, u64), StoreError> {
         let mut cuts = Vec::new();
         let mut pending: Vec<Held> = Vec::new();
-        self.snapshot.scan(number, run.0, run.1, &mut |held| {
+        let (mut bytes, mut next) = (0, last.saturating_add(1));
+        self.snapshot.scan(number, first, last, &mut |held| {
+            let end = window(held.seq).1;
+            let (seq, is_end) = (held.seq, held.seq == end);
+            bytes += held.payload.as_ref().map_or(0, Vec::len);
+            if pending.last().is_some_and(|before| window(before.seq).1 != end) {
+                cuts.extend(Cut::of(feed, &std::mem::take(&mut pending)));
+            }
             pending.push(held);
-            Ok(true)
+            if is_end && bytes >= PIECE_BYTES {
+                next = seq.saturating_add(1);
+            }
+            Ok(next > last)
         })?;
-        let Some(end) = pending.iter().rposition(|held| held.signature.is_some()) else {
-            return Ok(cuts);
-        };
-        pending.truncate(end.saturating_add(1));
-        if let Some(cut) = Cut::of(feed, &pending) {
-            cuts.push(cut);
-        }
-        Ok(cuts)
+        cuts.extend(Cut::of(feed, &pending));
+        Ok((cuts, next))
     }
 }
+
+/// Bytes of payloads after which a piece of work ends with its window.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// One segment ready to be framed, and the payloads that follow it.
 #[derive(Debug)]
@@ -418,7 +431,10 @@ struct Cut {
 }
 
 impl Cut {
+    /// Entries of one window, as far as a signature stands behind them.
     fn of(feed: FeedId, held: &[Held]) -> Option<Self> {
+        let end = held.iter().rposition(|held| held.signature.is_some())?;
+        let held = held.get(..=end)?;
         let (first, last) = (held.first()?, held.last()?);
         let signature: Signature = last.signature?;
         let prev: Option<EntryId> = first.prev;
@@ -499,22 +515,26 @@ impl BundleSource {
                 }
             }
             Job::Entries(number, first, last) => {
-                let end = window(first).1.min(last);
-                if end < last {
-                    self.jobs.push_front(Job::Entries(number, end.saturating_add(1), last));
-                }
                 let feed = snapshot.row(number)?.id;
-                for cut in self.reader.cut(number, feed, (first, end))? {
+                let (cuts, next) = self.reader.cut(number, feed, (first, last))?;
+                if next <= last {
+                    self.jobs.push_front(Job::Entries(number, next, last));
+                }
+                let mut bytes = Vec::new();
+                for cut in cuts {
                     self.gathered.entries += cut.entries;
                     self.gathered.content_bytes += cut.content;
-                    self.ready.push_back(writer.segment(&cut.bytes));
+                    bytes.extend(writer.segment(&cut.bytes));
                     for (seq, payload) in cut.following {
                         self.gathered.payloads += 1;
-                        self.ready.push_back(writer.payload(feed, seq, &payload));
+                        bytes.extend(writer.payload(feed, seq, &payload));
                     }
                     if self.last_feed.replace(feed) != Some(feed) {
                         self.gathered.feeds += 1;
                     }
+                }
+                if !bytes.is_empty() {
+                    self.ready.push_back(bytes);
                 }
             }
         }

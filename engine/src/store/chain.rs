@@ -72,6 +72,9 @@ impl Writer<'_> {
     fn keep(&mut self, feed: u32, seq: u64, new: &NewEntry) -> Result<u64, StoreError> {
         let size = u64::from(new.kept.stub.size);
         let mut held = 0;
+        if let Some(payload) = new.kept.payload.as_ref().or(new.apart.as_ref()) {
+            index::note_profile(self.txn, feed, seq, payload)?;
+        }
         match (new.kept.state, &new.apart) {
             (State::Here, _) => held = size,
             (State::Apart, Some(payload)) => {
@@ -234,6 +237,34 @@ impl Writer<'_> {
         }
     }
 
+    /// The payload of an entry that was read back, wherever it is.
+    pub(crate) fn into_payload(
+        &self,
+        feed: u32,
+        stored: Stored,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match stored.kept.state {
+            State::Here => Ok(stored.kept.payload),
+            _ => self.payload_of(feed, &stored),
+        }
+    }
+
+    /// Whether the payload at a place is here.
+    pub(crate) fn is_here(&self, feed: u32, seq: u64) -> Result<bool, StoreError> {
+        let row = self.records.range((feed, seq)..=(feed, u64::MAX))?.next().transpose()?;
+        let Some((_, record)) = row else { return Ok(false) };
+        Ok(match Record::peek(record.value(), seq)? {
+            Some((State::Here, _)) => true,
+            Some((State::Apart, _)) => self.payloads.get((feed, seq))?.is_some(),
+            _ => false,
+        })
+    }
+
+    /// Whether an entry is held.
+    pub(crate) fn holds(&mut self, feed: u32, seq: u64) -> Result<bool, StoreError> {
+        Ok(self.is_held(feed)? && self.row(feed)?.holds(seq))
+    }
+
     /// Changes how one held entry is kept.
     pub(crate) fn change(
         &mut self,
@@ -262,7 +293,7 @@ impl Writer<'_> {
         let seq = stored.seq;
         let payload = self.payload_of(feed, stored)?;
         if let Some(payload) = &payload {
-            index::forget(self.txn, feed, seq, &stored.id, payload)?;
+            index::forget(self, feed, seq, &stored.id, payload)?;
             self.payloads.remove((feed, seq))?;
             self.count_bytes(feed, payload.len() as u64, false)?;
         }
@@ -296,7 +327,7 @@ impl Writer<'_> {
                     kept.payload = (kept.state == State::Here).then_some(payload);
                     continue;
                 }
-                index::forget(self.txn, feed, seq, &id, &payload)?;
+                index::forget(self, feed, seq, &id, &payload)?;
                 self.payloads.remove((feed, seq))?;
                 kept.drop_payload(State::Evicted);
                 freed = freed.saturating_add(payload.len() as u64);
@@ -362,6 +393,7 @@ impl Writer<'_> {
                 self.watch_expiry(feed, seq, &kept)?;
             }
             self.txn.open_table(HOLES)?.remove((feed, seq))?;
+            index::note_profile(self.txn, feed, seq, payload)?;
             bytes = bytes.saturating_add(payload.len() as u64);
             if kept != stored.kept {
                 changed.push((seq, kept));
@@ -434,14 +466,16 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         let id = self.row(feed)?.id;
         let (mut count, mut cost) = (0u64, 0u64);
-        for stored in self.entries(feed, first, last)? {
+        let dropped = self.entries(feed, first, last)?;
+        self.flush_arrival()?;
+        let ids = dropped.iter().map(|stored| (stored.seq, &stored.id));
+        index::forget_entries(self, feed, ids)?;
+        for stored in dropped {
             count = count.saturating_add(1);
             cost = cost.saturating_add(ENTRY_COST);
             if let Some(payload) = self.payload_of(feed, &stored)? {
                 cost = cost.saturating_add(payload.len() as u64);
-                index::forget(self.txn, feed, stored.seq, &stored.id, &payload)?;
             }
-            index::forget_id(self.txn, feed, stored.seq, &stored.id)?;
             self.payloads.remove((feed, stored.seq))?;
             self.txn.open_table(HOLES)?.remove((feed, stored.seq))?;
         }
@@ -504,8 +538,7 @@ impl Writer<'_> {
         self.feeds.remove(feed)?;
         self.feed_ids.remove(&branch_key(&row.id, row.branch))?;
         self.txn.open_table(FORKS)?.remove(feed)?;
-        self.forget_retractions(feed, 0)?;
-        index::forget_feed(self.txn, feed)
+        self.forget_retractions(feed, 0)
     }
 
     /// Moves every entry of one chain to the end of another that they link to.

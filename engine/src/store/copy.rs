@@ -12,7 +12,6 @@ use crate::store::tables::{
     LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, RECORDS,
     RELATIONS, RETRACTIONS, SECRETS, VIA_IDS, VIAS,
 };
-use crate::store::view::Done;
 use crate::store::{BACKUP, StoreError, compact, index};
 
 /// Rows after which whoever waits is told how far it is.
@@ -60,7 +59,6 @@ impl Snapshot {
         }
         index::found(&txn)?;
         let mut meta = txn.open_table(META)?;
-        meta.insert("indexed", Done::default().encode().as_slice())?;
         meta.insert(BACKUP, [1].as_slice())?;
         drop(meta);
         txn.commit()?;

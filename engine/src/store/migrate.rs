@@ -6,7 +6,6 @@
 use redb::{Database, TableHandle, WriteTransaction};
 
 use crate::store::tables::META;
-use crate::store::view::Done;
 use crate::store::{STORE_VERSION, StoreError, index};
 
 /// The beginning of the name of every table of the indexes, in all layouts.
@@ -36,6 +35,6 @@ fn forget_indexes(txn: &WriteTransaction) -> Result<(), StoreError> {
             txn.delete_table(table)?;
         }
     }
-    txn.open_table(META)?.insert("indexed", Done::default().encode().as_slice())?;
+    txn.open_table(META)?.remove("indexed")?;
     index::found(txn)
 }

@@ -13,6 +13,7 @@ mod query;
 #[cfg(test)]
 mod query_tests;
 mod record;
+mod runs;
 mod snapshot;
 mod tables;
 mod view;
@@ -23,7 +24,7 @@ pub use record::State;
 pub use snapshot::Held;
 
 pub(crate) use chain::{NewEntry, Stored, log_hash};
-pub(crate) use index::{Indexed, advance, heads_of, rebuild};
+pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
 pub(crate) use query::{find, profile, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;

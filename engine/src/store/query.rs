@@ -18,8 +18,8 @@ use crate::store::record::{Record, State};
 use crate::store::snapshot::{Held, Snapshot};
 use crate::store::tables::{ARRIVALS, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
 use crate::store::view::{
-    ALL, CHUNK, Name, Newest, Node, Row, START, View, author_term, channel_term, kind_and_time,
-    kind_term,
+    ALL, CHUNK, Name, Newest, Node, OTHER, Row, START, View, author_term, channel_term, feed_term,
+    kind_and_time,
 };
 
 /// What to look for. Everything that is set has to hold.
@@ -109,8 +109,6 @@ const THREAD: usize = 100_000;
 const FOUND: usize = 16;
 /// Entries of a feed that are this near to each other are read together.
 const NEAR: u64 = 8;
-/// How many rows of an index can be passed over in the time that reading an entry takes.
-const ROWS_PER_ENTRY: u64 = 16;
 
 /// The newest entries that a query selects, oldest first.
 pub(crate) fn run(snapshot: &Snapshot, query: &Query) -> Result<Vec<Hit>, StoreError> {
@@ -327,34 +325,14 @@ impl<'a> Search<'a> {
             });
         }
         if query.channel.is_none() && query.author.is_none() {
-            if let Some(rows) = self.small_feeds()? {
-                return Ok(Candidates::listed(rows));
+            if !query.feeds.is_empty() && !terms.is_empty() {
+                terms = self.feeds.iter().map(|feed| feed_term(*feed)).collect();
             }
-            for kind in query.kinds.iter().filter(|kind| !matches!(kind, 1 | 2)) {
-                terms.extend(self.view.known_term(&kind_term(*kind))?);
+            if query.kinds.iter().any(|kind| !matches!(kind, 1 | 2)) {
+                terms.push(OTHER);
             }
         }
         Ok(Candidates::Indexed(self.view.newest(&terms)?))
-    }
-
-    /// All entries of the feeds asked for, if that is less work than looking for them in an index.
-    fn small_feeds(&self) -> Result<Option<Vec<Row>>, StoreError> {
-        let mut entries: u64 = 0;
-        for feed in &self.feeds {
-            entries = entries.saturating_add(self.snapshot.row(*feed)?.entries);
-        }
-        let is_less = entries.saturating_mul(ROWS_PER_ENTRY) < self.view.len()?;
-        if self.query.feeds.is_empty() || !is_less {
-            return Ok(None);
-        }
-        let mut rows = Vec::new();
-        for feed in &self.feeds {
-            self.snapshot.scan(*feed, 1, u64::MAX, &mut |held| {
-                rows.push(self.row_of(*feed, &held)?);
-                Ok(true)
-            })?;
-        }
-        Ok(Some(rows))
     }
 
     /// The row under which an entry stands in an index.

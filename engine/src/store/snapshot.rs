@@ -12,7 +12,7 @@ use crate::store::tables::{
     META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS, RELATIONS, SECRETS,
     VIAS,
 };
-use crate::store::view::{Done, RAISED};
+use crate::store::view::{Done, STATE};
 use crate::store::writer::{Heads, branch_key, decode_quotas};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
@@ -98,6 +98,12 @@ impl Snapshot {
         Ok(meta.get(name)?.map(|row| row.value().to_vec()))
     }
 
+    /// Where the indexes stand, by name.
+    pub(crate) fn index_state(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let state = self.txn.open_table(STATE)?;
+        Ok(state.get(name)?.map(|row| row.value().to_vec()))
+    }
+
     /// The numbers that nearly every step changes.
     pub(crate) fn heads(&self) -> Result<Heads, StoreError> {
         self.meta("heads")?.map_or_else(|| Ok(Heads::default()), |row| Heads::decode(&row))
@@ -161,10 +167,8 @@ impl Snapshot {
 
     /// Arrivals that no index covers yet.
     pub(crate) fn unindexed(&self) -> Result<u64, StoreError> {
-        use redb::ReadableTableMetadata;
-        let done = Done::read(self.meta("indexed")?.as_deref());
-        let raised = self.txn.open_table(RAISED)?.len()?;
-        Ok(self.heads()?.log_len.saturating_sub(done.position).max(raised))
+        let done = Done::read(self.index_state("done")?.as_deref());
+        Ok(self.heads()?.log_len.saturating_sub(done.position))
     }
 
     /// Whether a payload is due to be looked at.
@@ -229,6 +233,18 @@ impl Snapshot {
             state: kept.state,
             signature: kept.signature,
         }
+    }
+
+    /// Whether the payload at a place is here.
+    pub(crate) fn is_here(&self, number: u32, seq: u64) -> Result<bool, StoreError> {
+        let records = self.txn.open_table(RECORDS)?;
+        let row = records.range((number, seq)..=(number, u64::MAX))?.next().transpose()?;
+        let Some((_, record)) = row else { return Ok(false) };
+        Ok(match Record::peek(record.value(), seq)? {
+            Some((State::Here, _)) => true,
+            Some((State::Apart, _)) => self.txn.open_table(PAYLOADS)?.get((number, seq))?.is_some(),
+            _ => false,
+        })
     }
 
     /// The held entry at a place.

@@ -1,8 +1,9 @@
 //! The tables of the query indexes, and the view of them as if the whole log were indexed.
 //!
 //! What one more piece of the log changes is worked out in a [`View`]: over the tables as they are
-//! it holds what is to be added. A step that indexes writes that down; a query only reads through
-//! it. So a query sees everything that is committed, however far behind the index is.
+//! it holds what is to be added. A step that indexes writes that down as one sorted run; a query
+//! only reads through it. So a query sees everything that is committed, however far behind the
+//! index is.
 //!
 //! Entries come in any order, and a parent that comes late raises the lamports of what is known
 //! after it. Lamports only ever rise here, so the same entries end with the same lamports. A raise
@@ -15,25 +16,28 @@ use std::iter::Peekable;
 use std::ops::RangeInclusive;
 
 use redb::{
-    AccessGuard, Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
-    Table, TableDefinition, Value, WriteTransaction,
+    AccessGuard, Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    Value, WriteTransaction,
 };
 
 use crate::content::{Content, PostView, Prefix};
-use crate::entry::EntryId;
 use crate::store::StoreError;
+use crate::store::runs::{Directory, Line, Merged, NewRun, Part, RUNS, Runs};
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::FEEDS;
 
+/// "done" to [`Done`], "runs" to [`Directory`]; "whole" once the index has caught up.
+pub(super) const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("index state");
 /// Name of a term to its number; "" to the last number given.
 pub(super) const TERMS: TableDefinition<'_, &str, u32> = TableDefinition::new("index terms");
-/// [`Row`]: who is found under a term, in the order of display.
-pub(super) const ORDER: TableDefinition<'_, &[u8; 26], ()> = TableDefinition::new("index order");
-/// [`Name`] to [`Node`], for every indexed entry.
-pub(super) const IDS: TableDefinition<'_, &[u8; 17], &[u8; 17]> = TableDefinition::new("index ids");
+/// [`Name`] to [`Node`], for every indexed entry; to [`Node::GONE`] for one that was dropped.
+pub(super) const NODES: Part<17, 17> = Part(0);
 /// A parent's prefix and the child's place, as a [`Name`], to [`Edge`].
-pub(super) const CHILDREN: TableDefinition<'_, &[u8; 17], &[u8; 9]> =
-    TableDefinition::new("index children");
+pub(super) const CHILDREN: Part<17, 9> = Part(1);
+/// [`Row`]: who is found under a term, the newest in the order of display first; 0 if no longer.
+pub(super) const ORDER: Part<26, 1> = Part(2);
+/// How many parts a run has.
+pub(super) const PARTS: u8 = 3;
 /// (feed, seq) of the profiles that are here.
 pub(super) const PROFILES: TableDefinition<'_, (u32, u64), ()> =
     TableDefinition::new("index profiles");
@@ -41,12 +45,16 @@ pub(super) const PROFILES: TableDefinition<'_, (u32, u64), ()> =
 pub(super) const RAISED: TableDefinition<'_, &[u8; 22], (u32, u64)> =
     TableDefinition::new("index raised");
 
-/// Number of the term that every post and reply is found under.
+/// Feed, seq and prefix of an indexed entry that lost its payload (0) or was dropped (1).
+pub(super) const RECHECKS: TableDefinition<'_, &[u8; 17], u8> =
+    TableDefinition::new("index rechecks");
+
+/// Number of the term that every readable post and reply is found under.
 pub(super) const ALL: u32 = 1;
+/// Number of the term that every other entry is found under.
+pub(super) const OTHER: u32 = 2;
 /// Number of the type of profiles.
-const PROFILE: u64 = 3;
-/// The term of entries whose payload is absent or unreadable.
-pub(super) const UNREADABLE: &str = "k:0";
+pub(super) const PROFILE: u64 = 3;
 /// Children told of a raised parent in one query.
 const QUERY_RAISES: u64 = 100_000;
 /// Entries read from the store at a time.
@@ -79,6 +87,17 @@ impl Name {
     }
 }
 
+/// The name of an entry as the key of [`RECHECKS`], in the order of feeds.
+pub(super) fn recheck_key(name: &Name) -> [u8; 17] {
+    pack(&[&name.feed.to_be_bytes(), &five(name.seq), &name.prefix])
+}
+
+pub(super) fn unpack_recheck(bytes: &[u8]) -> Name {
+    let mut bytes = Bytes(bytes);
+    let (feed, seq) = (bytes.next_u32(), bytes.next(5));
+    Name { prefix: bytes.next(8).to_be_bytes(), feed, seq }
+}
+
 /// What is known of an indexed entry. All zero where its payload never was readable here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Node {
@@ -93,6 +112,9 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Stands where an entry was dropped.
+    pub(super) const GONE: Self = Self { lamport: u32::MAX, time: 0, channel: 0, author: 0 };
+
     pub(super) fn pack(&self) -> [u8; 17] {
         let channel = self.channel.to_be_bytes();
         let author = self.author.to_be_bytes();
@@ -111,10 +133,14 @@ impl Node {
         child.channel == 0 || child.channel == self.channel
     }
 
-    /// Where a post or reply is found.
+    /// Where an entry is found.
     pub(super) fn rows(&self, name: Name) -> Vec<Row> {
-        let terms = [ALL, self.channel, self.author].into_iter().filter(|term| *term > 0);
-        terms.map(|term| Row::new(term, self.lamport, self.time, name)).collect()
+        if self.lamport == 0 {
+            return vec![Row::new(OTHER, 0, self.time, name)];
+        }
+        let terms = [ALL, feed_term(name.feed), self.channel, self.author].into_iter();
+        let row = |term| Row::new(term, self.lamport, self.time, name);
+        terms.filter(|term| *term > 0).map(row).collect()
     }
 }
 
@@ -141,33 +167,30 @@ impl Row {
         Self { term: 0, ..self }
     }
 
-    /// The first and the last row that a term could have.
+    /// The newest and the oldest row that a term could have.
     pub(super) fn bounds(term: u32) -> ([u8; 26], [u8; 26]) {
-        let last = Self {
-            term,
-            lamport: u32::MAX,
-            time: u64::MAX,
-            id: u32::MAX,
-            feed: u32::MAX,
-            seq: u64::MAX,
-        };
-        let first = Self { term, lamport: 0, time: 0, id: 0, feed: 0, seq: 0 };
-        (first.pack(), last.pack())
+        let newest = pack(&[&term.to_be_bytes(), &[0; 22]]);
+        (newest, pack(&[&term.to_be_bytes(), &[0xff; 22]]))
     }
 
+    /// All but the term is turned over, so that the newest stands first.
     pub(super) fn pack(&self) -> [u8; 26] {
-        let (term, lamport) = (self.term.to_be_bytes(), self.lamport.to_be_bytes());
-        let (id, feed) = (self.id.to_be_bytes(), self.feed.to_be_bytes());
-        pack(&[&term, &lamport, &five(self.time), &id, &feed, &five(self.seq)])
+        let (lamport, id, feed) = (!self.lamport, !self.id, !self.feed);
+        let (time, seq) = (five(!self.time), five(!self.seq));
+        let (id, feed) = (id.to_be_bytes(), feed.to_be_bytes());
+        pack(&[&self.term.to_be_bytes(), &lamport.to_be_bytes(), &time, &id, &feed, &seq])
     }
 
     pub(super) fn unpack(bytes: &[u8]) -> Self {
         let mut bytes = Bytes(bytes);
-        let (term, lamport, time) = (bytes.next_u32(), bytes.next_u32(), bytes.next(5));
-        let (id, feed, seq) = (bytes.next_u32(), bytes.next_u32(), bytes.next(5));
-        Self { term, lamport, time, id, feed, seq }
+        let (term, lamport, time) = (bytes.next_u32(), !bytes.next_u32(), bytes.next(5));
+        let (id, feed, seq) = (!bytes.next_u32(), !bytes.next_u32(), bytes.next(5));
+        Self { term, lamport, time: FIVE ^ time, id, feed, seq: FIVE ^ seq }
     }
 }
+
+/// The largest number of five bytes.
+const FIVE: u64 = (1 << 40) - 1;
 
 /// What a child says of one of its parents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,8 +260,9 @@ pub(super) fn author_term(author: &str) -> String {
     format!("a:{author}")
 }
 
-pub(super) fn kind_term(kind: u64) -> String {
-    format!("k:{kind}")
+/// The term that a feed's posts and replies are found under: none that is given out is so large.
+pub(super) const fn feed_term(feed: u32) -> u32 {
+    feed | 1 << 31
 }
 
 /// How far the log is indexed.
@@ -262,7 +286,7 @@ impl Done {
 }
 
 /// A table that is open to be read or to be written.
-enum Rows<'t, K: Key + 'static, V: Value + 'static> {
+pub(super) enum Rows<'t, K: Key + 'static, V: Value + 'static> {
     Reading(ReadOnlyTable<K, V>),
     Writing(Table<'t, K, V>),
 }
@@ -278,7 +302,7 @@ impl<K: Key + 'static, V: Value + 'static> Rows<'_, K, V> {
         })
     }
 
-    fn range<'k, R: Borrow<K::SelfType<'k>> + 'k>(
+    pub(super) fn range<'k, R: Borrow<K::SelfType<'k>> + 'k>(
         &self,
         range: RangeInclusive<R>,
     ) -> Result<Range<'_, K, V>, StoreError> {
@@ -287,43 +311,36 @@ impl<K: Key + 'static, V: Value + 'static> Rows<'_, K, V> {
             Self::Writing(table) => table.range(range)?,
         })
     }
-
-    fn len(&self) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Reading(table) => table.len()?,
-            Self::Writing(table) => table.len()?,
-        })
-    }
 }
 
 /// The tables of the index.
 pub(super) struct Tables<'t> {
     terms: Rows<'t, &'static str, u32>,
-    order: Rows<'t, &'static [u8; 26], ()>,
-    ids: Rows<'t, &'static [u8; 17], &'static [u8; 17]>,
-    children: Rows<'t, &'static [u8; 17], &'static [u8; 9]>,
+    runs: Runs<'t>,
     profiles: Rows<'t, (u32, u64), ()>,
     raised: Rows<'t, &'static [u8; 22], (u32, u64)>,
+    entries: u64,
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn writing(txn: &'t WriteTransaction) -> Result<Self, StoreError> {
+    pub(super) fn writing(
+        txn: &'t WriteTransaction,
+        directory: Directory,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             terms: Rows::Writing(txn.open_table(TERMS)?),
-            order: Rows::Writing(txn.open_table(ORDER)?),
-            ids: Rows::Writing(txn.open_table(IDS)?),
-            children: Rows::Writing(txn.open_table(CHILDREN)?),
+            entries: directory.entries(),
+            runs: Runs::new(Rows::Writing(txn.open_table(RUNS)?), directory),
             profiles: Rows::Writing(txn.open_table(PROFILES)?),
             raised: Rows::Writing(txn.open_table(RAISED)?),
         })
     }
 
-    fn reading(txn: &ReadTransaction) -> Result<Self, StoreError> {
+    fn reading(txn: &ReadTransaction, directory: Directory) -> Result<Self, StoreError> {
         Ok(Self {
             terms: Rows::Reading(txn.open_table(TERMS)?),
-            order: Rows::Reading(txn.open_table(ORDER)?),
-            ids: Rows::Reading(txn.open_table(IDS)?),
-            children: Rows::Reading(txn.open_table(CHILDREN)?),
+            entries: directory.entries(),
+            runs: Runs::new(Rows::Reading(txn.open_table(RUNS)?), directory),
             profiles: Rows::Reading(txn.open_table(PROFILES)?),
             raised: Rows::Reading(txn.open_table(RAISED)?),
         })
@@ -337,42 +354,64 @@ pub(super) struct View<'t> {
     terms: BTreeMap<String, (u32, bool)>,
     pub(super) nodes: BTreeMap<Name, Node>,
     children: BTreeMap<Name, Edge>,
-    inserted: BTreeSet<Row>,
-    erased: BTreeSet<Row>,
+    /// Packed rows, and whether they are there.
+    order: BTreeMap<[u8; 26], bool>,
     profiles: BTreeSet<(u32, u64)>,
     /// Entries whose children have to be told of their lamport, by time, because a parent's is
     /// mostly before its child's and so most children are told once; and the last one told.
     raised: BTreeMap<(u64, Name), (u32, u64)>,
     /// Rows of the table of raised entries that were taken up.
     taken: Vec<(u64, Name)>,
+    ahead: Ahead,
+}
+
+/// What was looked up ahead, many at a time.
+#[derive(Default)]
+struct Ahead {
+    /// Prefixes of which all that the tables know is in `nodes`; ascending.
+    prefixes: Vec<Prefix>,
+    nodes: BTreeMap<Name, Node>,
+    /// Prefixes that nothing in the tables names as a parent; ascending.
+    childless: Vec<Prefix>,
 }
 
 impl<'t> View<'t> {
-    pub(super) const fn new(tables: Tables<'t>) -> Self {
+    pub(super) fn new(tables: Tables<'t>) -> Self {
         Self {
             tables,
             terms: BTreeMap::new(),
             nodes: BTreeMap::new(),
             children: BTreeMap::new(),
-            inserted: BTreeSet::new(),
-            erased: BTreeSet::new(),
+            order: BTreeMap::new(),
             profiles: BTreeSet::new(),
             raised: BTreeMap::new(),
             taken: Vec::new(),
+            ahead: Ahead::default(),
         }
     }
 
     /// What is indexed, and no more.
     pub(super) fn indexed(snapshot: &Snapshot) -> Result<View<'static>, StoreError> {
-        Tables::reading(&snapshot.txn).map(View::new)
+        let directory = Directory::decode(snapshot.index_state("runs")?.as_deref())?;
+        Tables::reading(&snapshot.txn, directory).map(View::new)
     }
 
     /// All that a snapshot holds.
     pub(super) fn of(snapshot: &Snapshot) -> Result<View<'static>, StoreError> {
         let mut view = Self::indexed(snapshot)?;
-        let done = Done::read(snapshot.meta("indexed")?.as_deref());
+        for row in snapshot.txn.open_table(RECHECKS)?.iter()? {
+            let (key, dropped) = row?;
+            let name = unpack_recheck(key.value());
+            if dropped.value() == 1 {
+                view.drop_entry(name)?;
+            } else if !snapshot.is_here(name.feed, name.seq)? {
+                view.drop_payload(name)?;
+            }
+        }
+        let done = Done::read(snapshot.index_state("done")?.as_deref());
         let feeds = snapshot.txn.open_table(FEEDS)?;
         let next = done.position.saturating_add(1);
+        let mut batch = Vec::new();
         snapshot.arrivals_from(next, &mut |position, arrival| {
             let feed = arrival.feed;
             if feeds.get(feed)?.is_none() {
@@ -380,26 +419,32 @@ impl<'t> View<'t> {
             }
             let seq = if position == next { done.seq.saturating_add(1) } else { 0 };
             snapshot.scan(feed, arrival.first.max(seq), arrival.last, &mut |held| {
-                view.add(feed, held.seq, &held.id, held.payload.as_deref())?;
+                batch.push((Name::new(held.id.prefix(), feed, held.seq), held.payload));
                 Ok(true)
             })?;
+            if batch.len() as u64 >= CHUNK {
+                view.add_all(&std::mem::take(&mut batch))?;
+            }
             Ok(true)
         })?;
+        view.add_all(&batch)?;
         view.settle(QUERY_RAISES)?;
         Ok(view)
     }
 
-    /// Entries that are indexed or would be.
-    pub(super) fn len(&self) -> Result<u64, StoreError> {
-        Ok(self.tables.ids.len()?.saturating_add(self.nodes.len() as u64))
-    }
-
     /// What is known of an entry.
     pub(super) fn node(&self, name: &Name) -> Result<Option<Node>, StoreError> {
-        if let Some(node) = self.nodes.get(name) {
-            return Ok(Some(*node));
-        }
-        Ok(self.tables.ids.get(&name.pack())?.map(|row| Node::unpack(row.value())))
+        let known = match self.nodes.get(name) {
+            Some(node) => Some(*node),
+            None if self.ahead.prefixes.binary_search(&name.prefix).is_ok() => {
+                self.ahead.nodes.get(name).copied()
+            }
+            None => {
+                let found = self.tables.runs.range(NODES, &name.pack(), name.pack())?.next();
+                found.transpose()?.map(|(_, node)| Node::unpack(&node))
+            }
+        };
+        Ok(known.filter(|node| *node != Node::GONE))
     }
 
     /// The entries whose ids begin with one of a range of prefixes, until told to stop.
@@ -411,24 +456,24 @@ impl<'t> View<'t> {
         if from > to {
             return Ok(());
         }
-        let (from, to) = (Name::new(from, 0, 0), Name::new(to, u32::MAX, u64::MAX));
-        let mut new = self.nodes.range(from..=to).peekable();
-        for row in self.tables.ids.range::<&[u8; 17]>(&from.pack()..=&to.pack())? {
-            let (name, node) = row?;
-            let name = Name::unpack(name.value());
-            while let Some((before, node)) = new.next_if(|(new, _)| **new < name) {
-                if !visit(*before, *node)? {
-                    return Ok(());
+        let is_ahead = from == to && self.ahead.prefixes.binary_search(&from).is_ok();
+        let (from, to) = (Name::new(from, 0, 0), Name::new(to, u32::MAX, FIVE));
+        let pack = |(name, node): (&Name, &Node)| (name.pack(), node.pack());
+        let new = self.nodes.range(from..=to).map(pack);
+        if is_ahead {
+            let mut all: BTreeMap<_, _> = self.ahead.nodes.range(from..=to).collect();
+            all.extend(self.nodes.range(from..=to));
+            for (name, node) in all {
+                if *node != Node::GONE && !visit(*name, *node)? {
+                    break;
                 }
             }
-            let changed = new.next_if(|(new, _)| **new == name);
-            let node = changed.map_or_else(|| Node::unpack(node.value()), |(_, node)| *node);
-            if !visit(name, node)? {
-                return Ok(());
-            }
+            return Ok(());
         }
-        for (name, node) in new {
-            if !visit(*name, *node)? {
+        for line in Lines::new(self.tables.runs.range(NODES, &from.pack(), to.pack())?, new) {
+            let (name, node) = line?;
+            let node = Node::unpack(&node);
+            if node != Node::GONE && !visit(Name::unpack(&name), node)? {
                 break;
             }
         }
@@ -444,16 +489,21 @@ impl<'t> View<'t> {
     ) -> Result<Vec<(Name, Edge)>, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let from = Name::new(parent, feed, seq.saturating_add(1));
-        let to = Name::new(parent, u32::MAX, u64::MAX);
-        let new = self.children.range(from..=to).take(most);
-        let mut all: BTreeMap<_, _> = new.map(|(place, edge)| (*place, *edge)).collect();
-        let kept = self.tables.children.range::<&[u8; 17]>(&from.pack()..=&to.pack())?;
-        for row in kept.take(most) {
-            let (place, edge) = row?;
-            all.insert(Name::unpack(place.value()), Edge::unpack(edge.value()));
+        let to = Name::new(parent, u32::MAX, FIVE);
+        if from > to {
+            return Ok(Vec::new());
         }
+        let new = self.children.range(from..=to);
         let child = |(place, edge): (Name, Edge)| (Name { prefix: edge.prefix, ..place }, edge);
-        Ok(all.into_iter().take(most).map(child).collect())
+        if self.ahead.childless.binary_search(&parent).is_ok() {
+            return Ok(new.take(most).map(|(place, edge)| child((*place, *edge))).collect());
+        }
+        let new = new.map(|(place, edge)| (place.pack(), edge.pack()));
+        let kept = self.tables.runs.range(CHILDREN, &from.pack(), to.pack())?;
+        let edge = |line: Result<Line<17, 9>, StoreError>| {
+            line.map(|(place, edge)| child((Name::unpack(&place), Edge::unpack(&edge))))
+        };
+        Lines::new(kept, new).take(most).map(edge).collect()
     }
 
     /// The number of a term under which something is found.
@@ -468,13 +518,13 @@ impl<'t> View<'t> {
     pub(super) fn newest(&self, terms: &[u32]) -> Result<Newest<'_>, StoreError> {
         let mut sources: Vec<Peekable<Source<'_>>> = Vec::new();
         for &term in terms {
-            let (first, last) = Row::bounds(term);
-            let kept = self.tables.order.range::<&[u8; 26]>(&first..=&last)?.rev();
-            let kept = kept.map(|row| Ok(Row::unpack(row?.0.value())));
-            let kept = kept.filter(|row| !row.as_ref().is_ok_and(|row| self.erased.contains(row)));
-            let new = self.inserted.range(Row::unpack(&first)..=Row::unpack(&last)).rev();
-            let sides: [Source<'_>; 2] = [Box::new(kept), Box::new(new.copied().map(Ok))];
-            sources.extend(sides.map(Iterator::peekable));
+            let (newest, oldest) = Row::bounds(term);
+            let new =
+                self.order.range(newest..=oldest).map(|(row, here)| (*row, [u8::from(*here)]));
+            let lines = Lines::new(self.tables.runs.range(ORDER, &newest, oldest)?, new);
+            let here = lines.filter(|line| !matches!(line, Ok((_, [0]))));
+            let source: Source<'_> = Box::new(here.map(|line| Ok(Row::unpack(&line?.0))));
+            sources.push(source.peekable());
         }
         Ok(Newest { sources, last: None })
     }
@@ -497,7 +547,7 @@ impl<'t> View<'t> {
         let entry = if let Some(number) = kept {
             (number, false)
         } else {
-            let number = self.known_term("")?.unwrap_or(ALL).saturating_add(1);
+            let number = self.known_term("")?.unwrap_or(OTHER).saturating_add(1);
             self.terms.insert(String::new(), (number, true));
             (number, true)
         };
@@ -506,48 +556,88 @@ impl<'t> View<'t> {
     }
 
     pub(super) fn insert(&mut self, rows: impl IntoIterator<Item = Row>) {
-        for row in rows {
-            self.erased.remove(&row);
-            self.inserted.insert(row);
-        }
+        self.order.extend(rows.into_iter().map(|row| (row.pack(), true)));
     }
 
     pub(super) fn erase(&mut self, rows: impl IntoIterator<Item = Row>) {
-        for row in rows {
-            self.inserted.remove(&row);
-            self.erased.insert(row);
-        }
+        self.order.extend(rows.into_iter().map(|row| (row.pack(), false)));
     }
 
-    /// Adds an entry, or what has become of it since it was added.
-    pub(super) fn add(
-        &mut self,
-        feed: u32,
-        seq: u64,
-        id: &EntryId,
-        payload: Option<&[u8]>,
-    ) -> Result<(), StoreError> {
-        let name = Name::new(id.prefix(), feed, seq);
+    /// Adds entries with their payloads, or what has become of them since they were added.
+    pub(super) fn add_all(&mut self, batch: &[(Name, Option<Vec<u8>>)]) -> Result<(), StoreError> {
+        let mut said = Vec::with_capacity(batch.len());
+        for (name, payload) in batch {
+            said.push((*name, Said::read(payload.as_deref())));
+        }
+        self.look_ahead(&said)?;
+        for (name, said) in &said {
+            self.add(*name, said)?;
+        }
+        Ok(())
+    }
+
+    /// Looks up at once what adding some entries will ask for.
+    fn look_ahead(&mut self, batch: &[(Name, Said<'_>)]) -> Result<(), StoreError> {
+        let mut own: Vec<Prefix> = batch.iter().map(|(name, _)| name.prefix).collect();
+        own.sort_unstable();
+        own.dedup();
+        let mut all = own.clone();
+        for (_, said) in batch {
+            if let Said::Post(post) = said {
+                all.extend_from_slice(post.parents.as_slice());
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        let mut nodes = BTreeMap::new();
+        self.tables.runs.gather(NODES, &all, &mut |(name, node)| {
+            nodes.insert(Name::unpack(&name), Node::unpack(&node));
+        })?;
+        let mut named = BTreeSet::new();
+        self.tables.runs.gather(CHILDREN, &own, &mut |(place, _)| {
+            named.insert(Name::unpack(&place).prefix);
+        })?;
+        own.retain(|prefix| !named.contains(prefix));
+        self.ahead = Ahead { prefixes: all, nodes, childless: own };
+        Ok(())
+    }
+
+    fn add(&mut self, name: Name, said: &Said<'_>) -> Result<(), StoreError> {
         let old = self.node(&name)?;
-        let said = Said::read(payload);
-        let readable = !matches!(said, Said::Other { kind: 0, .. });
-        if readable && old.is_some() {
-            let unreadable = self.term(UNREADABLE.to_owned())?;
-            self.erase([Row::new(unreadable, 0, 0, name)]);
+        if let Some(old) = old {
+            self.erase(old.rows(name));
+            self.erase([Row::new(OTHER, 0, 0, name)]);
         }
         match said {
-            Said::Post(post) => self.add_post(name, old, &post),
+            Said::Post(post) => self.add_post(name, old, post),
             Said::Other { kind, time } => {
-                let term = self.term(kind_term(kind))?;
-                self.insert([Row::new(term, 0, time, name)]);
+                self.insert([Row::new(OTHER, 0, *time, name)]);
                 let known = old.filter(|old| old.lamport > 0);
-                self.nodes.insert(name, known.unwrap_or(Node { time, ..Node::default() }));
-                if kind == PROFILE {
-                    self.profiles.insert((feed, seq));
+                self.nodes.insert(name, known.unwrap_or(Node { time: *time, ..Node::default() }));
+                if *kind == PROFILE {
+                    self.profiles.insert((name.feed, name.seq));
                 }
                 Ok(())
             }
         }
+    }
+
+    /// An indexed entry has lost its payload; its lamport stays.
+    pub(super) fn drop_payload(&mut self, name: Name) -> Result<(), StoreError> {
+        if self.node(&name)?.is_some() {
+            self.add(name, &Said::Other { kind: 0, time: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// An indexed entry was dropped.
+    pub(super) fn drop_entry(&mut self, name: Name) -> Result<(), StoreError> {
+        if let Some(node) = self.node(&name)? {
+            self.erase(node.rows(name));
+            self.erase([Row::new(OTHER, 0, 0, name)]);
+            self.nodes.insert(name, Node::GONE);
+        }
+        Ok(())
     }
 
     fn add_post(
@@ -578,9 +668,6 @@ impl<'t> View<'t> {
             })?;
             node.lamport = node.lamport.max(largest.saturating_add(1));
         }
-        if let Some(old) = old.filter(|old| old.lamport > 0) {
-            self.erase(old.rows(name));
-        }
         self.insert(node.rows(name));
         self.nodes.insert(name, node);
         if !self.children(name.prefix, START, 1)?.is_empty() {
@@ -605,7 +692,8 @@ impl<'t> View<'t> {
     /// Tells children of lamports that have risen; false if not all could be told.
     pub(super) fn settle(&mut self, most: u64) -> Result<bool, StoreError> {
         // No line of parents is longer; entries ground to name each other in a circle stop here.
-        let longest = u32::try_from(self.len()?).unwrap_or(u32::MAX);
+        let entries = self.tables.entries.saturating_add(self.nodes.len() as u64);
+        let longest = u32::try_from(entries).unwrap_or(u32::MAX).min(Node::GONE.lamport - 1);
         let mut left = most;
         while left > 0
             && let Some(((time, name), mut told)) = self.raised.pop_first()
@@ -649,26 +737,22 @@ impl<'t> View<'t> {
     }
 
     /// Writes down what was worked out.
-    pub(super) fn write(self, txn: &WriteTransaction) -> Result<(), StoreError> {
+    pub(super) fn write(
+        self,
+        txn: &WriteTransaction,
+        directory: &mut Directory,
+    ) -> Result<(), StoreError> {
         drop(self.tables);
         let mut terms = txn.open_table(TERMS)?;
         for (term, (number, _)) in self.terms.iter().filter(|(_, (_, new))| *new) {
             terms.insert(term.as_str(), number)?;
         }
-        let mut ids = txn.open_table(IDS)?;
-        for (name, node) in &self.nodes {
-            ids.insert(&name.pack(), &node.pack())?;
-        }
-        let mut children = txn.open_table(CHILDREN)?;
-        for (place, edge) in &self.children {
-            children.insert(&place.pack(), &edge.pack())?;
-        }
-        let mut order = txn.open_table(ORDER)?;
-        for row in &self.erased {
-            order.remove(&row.pack())?;
-        }
-        for row in &self.inserted {
-            order.insert(&row.pack(), ())?;
+        if !self.nodes.is_empty() || !self.order.is_empty() {
+            let mut run = NewRun::begin(txn, directory, self.nodes.len() as u64)?;
+            run.write(NODES, self.nodes.iter().map(|(name, node)| (name.pack(), node.pack())))?;
+            let edges = self.children.iter().map(|(place, edge)| (place.pack(), edge.pack()));
+            run.write(CHILDREN, edges)?;
+            run.write(ORDER, self.order.iter().map(|(row, here)| (*row, [u8::from(*here)])))?;
         }
         let mut profiles = txn.open_table(PROFILES)?;
         for place in &self.profiles {
@@ -687,6 +771,38 @@ impl<'t> View<'t> {
 
 fn raised_key((time, name): &(u64, Name)) -> [u8; 22] {
     pack(&[&five(*time), &name.pack()])
+}
+
+/// Rows of the tables and those of a view; of one key the view's.
+struct Lines<'a, N: Iterator<Item = Line<K, V>>, const K: usize, const V: usize> {
+    kept: Peekable<Merged<'a, K, V>>,
+    new: Peekable<N>,
+}
+
+impl<'a, N: Iterator<Item = Line<K, V>>, const K: usize, const V: usize> Lines<'a, N, K, V> {
+    fn new(kept: Merged<'a, K, V>, new: N) -> Self {
+        Self { kept: kept.peekable(), new: new.peekable() }
+    }
+}
+
+impl<N: Iterator<Item = Line<K, V>>, const K: usize, const V: usize> Iterator
+    for Lines<'_, N, K, V>
+{
+    type Item = Result<Line<K, V>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(Ok((kept, _))) = self.kept.peek() else {
+            return self.kept.next().or_else(|| self.new.next().map(Ok));
+        };
+        let new = match self.new.peek() {
+            Some((new, _)) if new <= kept => *new == *kept,
+            _ => return self.kept.next(),
+        };
+        if new {
+            self.kept.next();
+        }
+        self.new.next().map(Ok)
+    }
 }
 
 type Source<'a> = Box<dyn Iterator<Item = Result<Row, StoreError>> + 'a>;
