@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use thistle_engine::content::{Content, Verb};
 use thistle_engine::key::FeedId;
+use thistle_engine::policy::CarryClass;
 use thistle_engine::{FeedInfo, Held, Hit, Me, Received, Status, ids};
 
 use crate::context::Streams;
@@ -256,15 +257,84 @@ fn remarks(info: &FeedInfo) -> Vec<String> {
 
 // ---- The home ----
 
+/// Percent of a quota from which on it is nearly full.
+const NEARLY_FULL: u64 = 90;
+
+/// How much of a quota is used, in percent.
+pub(crate) fn percent(bytes: u64, quota: Option<u64>) -> Option<u64> {
+    let quota = u128::from(quota?);
+    let percent = u128::from(bytes) * 100 / quota.max(1);
+    Some(u64::try_from(percent).unwrap_or(u64::MAX))
+}
+
+/// What goes first when a class has no room left, if that is soon.
+pub(crate) fn goes_first(
+    class: CarryClass,
+    bytes: u64,
+    quota: Option<u64>,
+) -> Option<&'static str> {
+    if percent(bytes, quota)? < NEARLY_FULL {
+        return None;
+    }
+    Some(match class {
+        CarryClass::Stranger => "the oldest texts of whoever brought most go first",
+        _ => "the oldest texts of the feeds that came first go first",
+    })
+}
+
+/// Something that left the home or was kept out.
+struct Reason {
+    count: u64,
+    name: &'static str,
+    one: &'static str,
+    several: &'static str,
+    why: &'static str,
+}
+
+/// What left the home or was kept out since it was made.
+fn reasons(status: &Status) -> Vec<Reason> {
+    let counts = &status.counts;
+    let reason = |count, name, (one, several), why| Reason { count, name, one, several, why };
+    let entries = ("entry", "entries");
+    let all = [
+        reason(counts.expired, "expired", ("text expired", "texts expired"), "the time was over"),
+        reason(
+            counts.retracted,
+            "retracted",
+            ("text retracted", "texts retracted"),
+            "taken back by the author",
+        ),
+        reason(
+            counts.evicted_entries,
+            "evicted_entries",
+            ("entry or text evicted", "entries or texts evicted"),
+            "a quota was full",
+        ),
+        reason(counts.left_out_entries, "left_out_entries", entries, "no room within a quota"),
+        reason(counts.blocked_entries, "blocked_entries", entries, "the feed is blocked"),
+        reason(
+            counts.refused,
+            "refused",
+            ("piece of a bundle", "pieces of bundles"),
+            "wrong, and refused",
+        ),
+    ];
+    all.into_iter().filter(|reason| reason.count > 0).collect()
+}
+
 /// The home as `status --json` prints it.
 pub(crate) fn status_fields(me: &Me, status: &Status, left_out: &[(FeedId, u64)]) -> Fields {
     let counts = &status.counts;
     let usage = status.usage.iter().map(|(class, bytes, quota)| {
-        serde_json::json!({"class": class.name(), "bytes": bytes, "quota": quota})
+        serde_json::json!({
+            "class": class.name(), "bytes": bytes, "quota": quota,
+            "percent": percent(*bytes, *quota), "goes_first": goes_first(*class, *bytes, *quota),
+        })
     });
     let left = left_out
         .iter()
         .map(|(feed, last)| serde_json::json!({"feed": ids::feed_text(feed), "up_to": last}));
+    let why = reasons(status).into_iter().map(|why| (why.name.to_owned(), why.why.into()));
     Fields::default()
         .with("feed", ids::feed_text(&me.feed))
         .with("account", ids::account_text(&me.account))
@@ -281,6 +351,7 @@ pub(crate) fn status_fields(me: &Me, status: &Status, left_out: &[(FeedId, u64)]
         .with("left_out_feeds", left.collect::<Vec<_>>())
         .with("blocked_entries", counts.blocked_entries)
         .with("refused", counts.refused)
+        .with("why", why.collect::<serde_json::Map<_, _>>())
         .with("forks", counts.forks)
         .with("log_position", status.log_position)
         .with("indexed", status.indexed)
@@ -295,7 +366,6 @@ pub(crate) fn status(
     home: &Path,
     streams: &mut Streams,
 ) -> Result<(), CliError> {
-    let counts = &status.counts;
     streams.line(&format!("Home     {}", text::safe(&home.to_string_lossy())))?;
     streams.line(&format!("Account  {}", ids::account_text(&me.account)))?;
     let feed = ids::feed_text(&me.feed);
@@ -306,24 +376,47 @@ pub(crate) fn status(
         when::entries(status.entries),
         when::feeds(status.feeds)
     ))?;
-    for (class, bytes, quota) in &status.usage {
-        if *bytes > 0 {
-            let of = quota.map_or_else(String::new, |quota| format!(" of {}", when::bytes(quota)));
-            streams.line(&format!("         {}: {}{of}", class.name(), when::bytes(*bytes)))?;
+    for (class, bytes, quota) in status.usage.iter().filter(|usage| usage.1 > 0) {
+        streams.line(&used(*class, *bytes, *quota))?;
+        if let Some(first) = goes_first(*class, *bytes, *quota) {
+            let name = class.name();
+            streams.line(&format!(
+                "         nearly full: {first}; `thistle quota {name} SIZE` gives room"
+            ))?;
         }
     }
-    let lines = [
-        (status.missing_payloads, "texts are missing and wanted"),
-        (counts.expired, "texts dropped, their time being over"),
-        (counts.retracted, "texts dropped, taken back by their authors"),
-        (counts.evicted_entries, "entries, or their texts, dropped to stay within a quota"),
-        (counts.left_out_entries, "entries not taken in for want of room"),
-        (counts.blocked_entries, "entries not taken in, their feeds being blocked"),
-        (counts.refused, "pieces of bundles refused, being wrong"),
-        (counts.forks, "feeds found to be continued in two ways"),
-    ];
-    for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
-        streams.line(&format!("{:>8} {what}", when::count(count)))?;
+    if status.missing_payloads > 0 {
+        let missing = when::counted(status.missing_payloads, "text", "texts");
+        streams.line(&format!("Missing  {missing}, and wanted"))?;
+    }
+    left(status, left_out, streams)
+}
+
+/// How much a class takes of what it may.
+fn used(class: CarryClass, bytes: u64, quota: Option<u64>) -> String {
+    let of = quota.map_or_else(String::new, |quota| format!(" of {}", when::bytes(quota)));
+    let percent = percent(bytes, quota).map_or_else(String::new, |part| format!(", {part} %"));
+    format!("         {}: {}{of}{percent}", class.name(), when::bytes(bytes))
+}
+
+/// Prints what left or was kept out since the home was made, and why.
+fn left(
+    status: &Status,
+    left_out: &[(FeedId, u64)],
+    streams: &mut Streams,
+) -> Result<(), CliError> {
+    for (at, reason) in reasons(status).into_iter().enumerate() {
+        let head = if at == 0 { "Not kept" } else { "" };
+        let bytes = match reason.name {
+            "evicted_entries" => format!(" ({})", when::bytes(status.counts.evicted_bytes)),
+            _ => String::new(),
+        };
+        let what = when::counted(reason.count, reason.one, reason.several);
+        streams.line(&format!("{head:<8} {what}{bytes}: {}", reason.why))?;
+    }
+    if status.counts.forks > 0 {
+        let forks = when::feeds(status.counts.forks);
+        streams.line(&format!("Forked   {forks} found to be continued in two ways"))?;
     }
     if !left_out.is_empty() {
         streams.line(&format!(

@@ -210,3 +210,53 @@ fn compacting_tells_what_it_gave_back() {
     assert!(told["bytes_after"].as_u64().unwrap() <= is, "{told}");
     ana.ok(&["doctor"]);
 }
+
+#[test]
+fn the_status_tells_what_is_nearly_full_and_why_what_is_not_kept() {
+    let world = World::new();
+    let (ana, bo, cy) = (world.home("ana"), world.home("bo"), world.home("cy"));
+    let stick = world.folder("stick");
+    fill(&world, &bo);
+    bo.bundle(&stick);
+    cy.ok(&["write", "unwanted"]);
+    cy.bundle(&stick);
+    ana.ok(&["quota", "stranger", "100K"]);
+    ana.ok(&["block", &cy.feed]);
+    ana.ok(&["bundle", "read", "stick"]);
+    ana.ok(&["write", "--ttl", "1h", "soon over"]);
+    ana.ok(&["retract", "3"]);
+    let told = ana.json(&["status"]);
+    let usage = |class| {
+        let rows = told["usage"].as_array().unwrap();
+        rows.iter().find(|row| row["class"] == class).unwrap().clone()
+    };
+    let stranger = usage("stranger");
+    assert!(stranger["percent"].as_u64().unwrap() >= 90, "{stranger}");
+    assert_eq!(stranger["goes_first"], "the oldest texts of whoever brought most go first");
+    assert_eq!(
+        (&usage("own")["percent"], &usage("own")["goes_first"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(usage("followed")["goes_first"], Value::Null);
+    assert_eq!((&told["blocked_entries"], &told["retracted"]), (&3.into(), &1.into()));
+    assert!(told["evicted_entries"].as_u64().unwrap() > 0, "{told}");
+    let why = told["why"].as_object().unwrap();
+    let named: Vec<_> = why.keys().map(String::as_str).collect();
+    assert_eq!(named, ["blocked_entries", "evicted_entries", "retracted"]);
+    let out = ana.ok(&["status"]);
+    for words in [
+        " %\n         nearly full: the oldest texts of whoever brought most go first; `thistle quota \
+         stranger SIZE` gives room\n",
+        "Not kept 1 text retracted: taken back by the author\n",
+        " entries or texts evicted (",
+        " KiB): a quota was full\n",
+        "         3 entries: the feed is blocked\n",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let out = ana.ok(&["quota"]);
+    assert!(out.contains(" % used: the oldest texts of whoever brought most go first\n"), "{out}");
+    assert!(!out.contains("from bo"));
+    ana.ok(&["quota", "stranger", "10M"]);
+    assert!(!ana.ok(&["status"]).contains("nearly full"));
+}

@@ -162,7 +162,13 @@ pub(crate) fn segment(
         Some(number) if writer.is_held(number)? => number,
         _ => match found_feed(writer, source, incoming, relation)? {
             Ok(number) => return begin(writer, source, number, incoming),
-            Err(refusal) => return left(refusal),
+            Err(refusal) => {
+                // Also what comes after a first entry that found no room.
+                if refusal != Refusal::NotOpen && writer.left_out(&incoming.feed)?.is_some() {
+                    writer.heads.counts.left_out_entries += count;
+                }
+                return left(refusal);
+            }
         },
     };
     let row = writer.row(number)?;

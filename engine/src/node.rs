@@ -406,6 +406,7 @@ impl Node {
                     && writer.is_held(number)?
                     && writer.row(number)?.own == 0
                 {
+                    writer.heads.counts.blocked_entries += writer.row(number)?.entries;
                     writer.drop_feed(number)?;
                 }
             }

@@ -99,15 +99,21 @@ pub(crate) fn quota(ctx: &mut Context, args: &args::Quota) -> Result<u8, CliErro
             let fields = Fields::default()
                 .with("class", class.name())
                 .with("bytes", bytes)
-                .with("quota", quota);
+                .with("quota", quota)
+                .with("percent", show::percent(bytes, quota))
+                .with("goes_first", show::goes_first(class, bytes, quota));
             ctx.streams.object(&fields)?;
         } else {
-            let quota = quota.map_or_else(
+            let of = quota.map_or_else(
                 || "no quota".to_owned(),
                 |quota| format!("of {}", when::bytes(quota)),
             );
-            let line = format!("{:<10} {:>12} {quota}", class.name(), when::bytes(bytes));
+            let line = format!("{:<10} {:>12} {of}", class.name(), when::bytes(bytes));
             ctx.streams.line(&line)?;
+            if let Some(first) = show::goes_first(class, bytes, quota) {
+                let part = show::percent(bytes, quota).unwrap_or(0);
+                ctx.streams.line(&format!("{:<10} {part:>10} % used: {first}", ""))?;
+            }
         }
     }
     Ok(0)

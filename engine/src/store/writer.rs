@@ -54,7 +54,7 @@ counts! {
     evicted_entries: "Entries dropped to stay within a quota.",
     evicted_bytes: "Bytes that those entries were counted with.",
     left_out_entries: "Entries not taken in for want of room.",
-    blocked_entries: "Entries not taken in because their feed is blocked.",
+    blocked_entries: "Entries dropped or not taken in because their feed is blocked.",
     refused: "Pieces of input refused because they were wrong.",
     forks: "Feeds found to be forked.",
 }

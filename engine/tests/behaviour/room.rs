@@ -134,3 +134,17 @@ fn quotas_and_sums_hold_whatever_comes_in_which_order() {
         }
     });
 }
+
+#[test]
+fn what_is_left_out_or_dropped_is_counted_also_where_nothing_of_a_feed_is_kept() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.write("found no room");
+    b.node.set_quota(b.now, CarryClass::Stranger, 100).unwrap();
+    let left_out = b.read(&a.bundle_all()).left_out;
+    assert_eq!((left_out, b.reader().status().unwrap().counts.left_out_entries), (3, 3));
+    b.node.set_quota(b.now, CarryClass::Stranger, 100_000).unwrap();
+    b.read(&a.bundle_all());
+    b.node.block(b.now, &a.feed()).unwrap();
+    assert_eq!(b.reader().status().unwrap().counts.blocked_entries, 3, "what was held goes too");
+    b.check();
+}
