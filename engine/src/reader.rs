@@ -15,7 +15,7 @@ use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
     Counts, FeedRow, Held, Hit, Query, Snapshot, StorageBackend, StoreError, find, heads_of,
-    profile, run,
+    profiles, run,
 };
 
 pub use audit::{Checked, Finding};
@@ -143,11 +143,14 @@ impl Reader {
         let rows = self.snapshot.rows()?;
         let branches: BTreeMap<FeedId, &(u32, FeedRow)> =
             rows.iter().filter(|row| row.1.branch > 0).map(|row| (row.1.id, row)).collect();
+        let held = rows.iter().filter(|row| row.1.branch == 0).map(|row| row.0);
+        let mut names = profiles(&self.snapshot, held)?;
         let mut all = Vec::new();
         let mut seen = BTreeSet::new();
         for (number, row) in rows.iter().filter(|row| row.1.branch == 0) {
             seen.insert(row.id);
-            let mut info = self.info(*number, row)?;
+            let mut info = self.info(row)?;
+            info.name = names.remove(number).map(|profile| profile.0);
             info.missing_payloads = missing.get(number).copied().unwrap_or(0);
             if let Some(second) = branches.get(&row.id) {
                 self.join(&mut info, *number, row, second)?;
@@ -168,7 +171,7 @@ impl Reader {
         Ok(all)
     }
 
-    fn info(&self, number: u32, row: &FeedRow) -> Result<FeedInfo, StoreError> {
+    fn info(&self, row: &FeedRow) -> Result<FeedInfo, StoreError> {
         let standing = match &row.origin {
             Some(origin) => self.standing(&origin.account, &row.id)?,
             None => None,
@@ -176,7 +179,6 @@ impl Reader {
         let retired = row.origin.and_then(|origin| origin.retired);
         Ok(FeedInfo {
             account: row.origin.map(|origin| origin.account),
-            name: profile(&self.snapshot, number)?.map(|(name, _)| name),
             class: row.class,
             carry: row.origin.map(|origin| origin.carry),
             held: row.entries,

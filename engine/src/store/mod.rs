@@ -25,7 +25,7 @@ pub use snapshot::Held;
 
 pub(crate) use chain::{NewEntry, Stored, log_hash};
 pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
-pub(crate) use query::{find, profile, run};
+pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};

@@ -149,12 +149,19 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// Name and words of a feed's newest indexed profile.
-pub(crate) fn profile(
+/// Name and words of the newest profile of each feed that has one.
+pub(crate) fn profiles(
     snapshot: &Snapshot,
-    feed: u32,
-) -> Result<Option<(String, String)>, StoreError> {
-    profile_at(snapshot, feed, View::indexed(snapshot)?.profile(feed)?)
+    feeds: impl Iterator<Item = u32>,
+) -> Result<BTreeMap<u32, (String, String)>, StoreError> {
+    let view = View::of(snapshot)?;
+    let mut found = BTreeMap::new();
+    for feed in feeds {
+        if let Some(profile) = profile_at(snapshot, feed, view.profile(feed)?)? {
+            found.insert(feed, profile);
+        }
+    }
+    Ok(found)
 }
 
 fn profile_at(

@@ -6,7 +6,7 @@
 use arbtest::arbitrary::{Result as Arbitrary, Unstructured};
 use redb::backends::InMemoryBackend;
 
-use super::query::{Hit, Order, Query, find, profile, run};
+use super::query::{Hit, Order, Query, find, profiles, run};
 use super::runs::{Directory, RUNS};
 use super::view::{Name, PROFILES, RAISED, START, TERMS, Tables, View};
 use super::{FeedRow, Kept, NewEntry, Snapshot, State, Store, StoreError, Writer, index, tables};
@@ -632,8 +632,12 @@ fn the_newest_profile_that_is_here_names_a_feed() {
         arrive(writer, 0, None, &run);
         index::advance(writer, 10)
     });
-    let name =
-        |store: &Store| profile(&store.snapshot().unwrap(), 0).unwrap().map(|(name, _)| name);
+    let name = |store: &Store| {
+        profiles(&store.snapshot().unwrap(), [0].into_iter())
+            .unwrap()
+            .remove(&0)
+            .map(|(name, _)| name)
+    };
     assert_eq!(name(&store).as_deref(), Some("New"));
     write(&mut store, |writer| {
         let stored = writer.entry(0, 2)?.unwrap();
