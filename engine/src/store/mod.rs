@@ -9,6 +9,7 @@ mod chain;
 mod copy;
 mod index;
 mod migrate;
+mod needle;
 mod query;
 #[cfg(test)]
 mod query_tests;

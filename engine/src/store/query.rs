@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{ReadOnlyTable, ReadableTable};
 
 use crate::content::{Content, PostView, Prefix};
-use crate::entry::EntryId;
+use crate::entry::{ChainHasher, EntryId};
 use crate::key::FeedId;
 use crate::limits::PARENTS;
 use crate::store::StoreError;
+use crate::store::needle::Needle;
 use crate::store::record::{Record, State};
 use crate::store::snapshot::{Held, Snapshot};
 use crate::store::tables::{ARRIVALS, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
@@ -107,6 +108,8 @@ pub struct Received {
 const THREAD: usize = 100_000;
 /// Most entries of one answer to [`find`].
 const FOUND: usize = 16;
+/// Entries that a search for a text picks out by an index before it reads through everything.
+const PICKED: u64 = 4_000;
 /// Entries of a feed that are this near to each other are read together.
 const NEAR: u64 = 8;
 
@@ -119,7 +122,7 @@ pub(crate) fn run(snapshot: &Snapshot, query: &Query) -> Result<Vec<Hit>, StoreE
     let mut search = Search::new(snapshot, &view, query)?;
     let narrow = query.channel.is_some() || query.author.is_some() || query.thread.is_some();
     let best = match query.order {
-        Order::Arrival if !narrow => search.latest()?,
+        Order::Arrival if !narrow && query.text.is_none() => search.latest()?,
         Order::Causal | Order::Time | Order::Arrival => search.best()?,
     };
     let mut hits = search.hits(best)?;
@@ -170,8 +173,7 @@ fn profile_at(
     seq: Option<u64>,
 ) -> Result<Option<(String, String)>, StoreError> {
     let Some(seq) = seq else { return Ok(None) };
-    let payload = snapshot.entry(feed, seq)?.and_then(|held| held.payload);
-    match payload.map(|payload| Content::decode(&payload)) {
+    match snapshot.payload(feed, seq)?.map(|payload| Content::decode(&payload)) {
         Some(Ok(Content::Profile(profile))) => Ok(Some((profile.name, profile.about))),
         _ => Ok(None),
     }
@@ -272,28 +274,109 @@ impl<'a> Search<'a> {
     /// The best hits in the order asked for.
     fn best(&mut self) -> Result<Ranked, StoreError> {
         let mut best = BTreeMap::new();
+        // A text may be anywhere; reading everything is less work than picking out one after another.
+        let lists = self.query.thread.is_some() || self.needle.is_none();
+        let mut most = if lists { u64::MAX } else { PICKED };
         for row in self.candidates()? {
             let row = row?;
             if !self.asks_for_feed(row.feed) || !self.asks_for_time(row.time) {
                 continue;
             }
             let rank = self.rank(&row)?;
-            let is_full = best.len() >= self.query.limit;
-            if is_full && best.first_key_value().is_some_and(|(worst, _)| rank < *worst) {
+            if self.is_beaten(&best, rank) {
                 continue;
             }
-            if !self.selects(row.feed, row.seq)? {
-                continue;
+            most = most.saturating_sub(1);
+            if most == 0 {
+                return self.read_through();
             }
-            best.insert(rank, row);
-            if best.len() > self.query.limit {
-                best.pop_first();
+            if self.selects(row.feed, row.seq)? {
+                self.take(&mut best, rank, row);
             }
             if best.len() == self.query.limit && self.query.order == Order::Causal {
                 break;
             }
         }
         Ok(best.into_iter().collect())
+    }
+
+    /// Whether a place is behind all of those that are asked for.
+    fn is_beaten(&self, best: &BTreeMap<Rank, Row>, rank: Rank) -> bool {
+        let is_full = best.len() >= self.query.limit;
+        is_full && best.first_key_value().is_some_and(|(worst, _)| rank < *worst)
+    }
+
+    fn take(&self, best: &mut BTreeMap<Rank, Row>, rank: Rank, row: Row) {
+        best.insert(rank, row);
+        if best.len() > self.query.limit {
+            best.pop_first();
+        }
+    }
+
+    /// The best hits of all that is held, in the order in which it lies on the disk.
+    fn read_through(&mut self) -> Result<Ranked, StoreError> {
+        let mut best = BTreeMap::new();
+        let records = self.snapshot.txn.open_table(RECORDS)?;
+        let mut named = (u32::MAX, false);
+        for row in ReadableTable::iter(&records)? {
+            let (key, record) = row?;
+            let feed = key.value().0;
+            if !self.asks_for_feed(feed) {
+                continue;
+            }
+            if named.0 != feed {
+                named = (feed, self.is_named(feed)?);
+            }
+            let mut found = Vec::new();
+            Record::each(record.value(), &mut |seq, state, payload| {
+                let is_here = match state {
+                    State::Here => named.1 || self.may_hold(payload),
+                    _ => state == State::Apart,
+                };
+                if is_here {
+                    found.push(seq);
+                }
+                Ok(())
+            })?;
+            let mut selected = Vec::new();
+            for seq in found {
+                if self.selects(feed, seq)? {
+                    selected.push(seq);
+                }
+            }
+            for row in self.rows_of(feed, record.value(), &selected)? {
+                let rank = self.rank(&row)?;
+                if self.asks_for_time(row.time) && !self.is_beaten(&best, rank) {
+                    self.take(&mut best, rank, row);
+                }
+            }
+        }
+        Ok(best.into_iter().collect())
+    }
+
+    fn may_hold(&self, payload: &[u8]) -> bool {
+        self.needle.as_ref().is_none_or(|needle| needle.may_be_in(payload))
+    }
+
+    /// The rows under which some entries of a record stand.
+    fn rows_of(&self, feed: u32, record: &[u8], seqs: &[u64]) -> Result<Vec<Row>, StoreError> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let record = Record::parse(record)?;
+        let ids = record.ids(self.snapshot.row(feed)?.id, &mut ChainHasher::default());
+        let mut rows = Vec::with_capacity(seqs.len());
+        for ((seq, _), id) in record.iter().zip(&ids) {
+            if seqs.binary_search(&seq).is_err() {
+                continue;
+            }
+            let told = self.read(feed, seq, |payload| {
+                let content = payload.and_then(|payload| Content::decode(payload).ok());
+                content.as_ref().map_or((0, None), kind_and_time)
+            })?;
+            rows.push(self.row_of(Name::new(id.prefix(), feed, seq), told.unwrap_or((0, None)))?);
+        }
+        Ok(rows)
     }
 
     fn rank(&self, row: &Row) -> Result<Rank, StoreError> {
@@ -342,12 +425,10 @@ impl<'a> Search<'a> {
         Ok(Candidates::Indexed(self.view.newest(&terms)?))
     }
 
-    /// The row under which an entry stands in an index.
-    fn row_of(&self, feed: u32, held: &Held) -> Result<Row, StoreError> {
-        let name = Name::new(held.id.prefix(), feed, held.seq);
-        let content = held.payload.as_deref().and_then(|payload| Content::decode(payload).ok());
-        let (kind, time) = content.as_ref().map_or((0, None), kind_and_time);
-        let node = self.view.node(&name)?.filter(|_| matches!(kind, 1 | 2));
+    /// The row under which an entry of a type and time stands in an index.
+    fn row_of(&self, name: Name, (kind, time): (u64, Option<u64>)) -> Result<Row, StoreError> {
+        let said = matches!(kind, 1 | 2);
+        let node = if said { self.view.node(&name)? } else { None };
         Ok(Row::new(0, node.map_or(0, |node| node.lamport), time.unwrap_or(0), name))
     }
 
@@ -391,7 +472,11 @@ impl<'a> Search<'a> {
         let mut rows = Vec::new();
         if self.feed_rows.get(feed)?.is_some() {
             self.snapshot.scan(feed, first, last, &mut |held| {
-                rows.push((held.seq, self.row_of(feed, &held)?));
+                let payload = held.payload.as_deref();
+                let content = payload.and_then(|payload| Content::decode(payload).ok());
+                let told = content.as_ref().map_or((0, None), kind_and_time);
+                let name = Name::new(held.id.prefix(), feed, held.seq);
+                rows.push((held.seq, self.row_of(name, told)?));
                 Ok(true)
             })?;
         }
@@ -645,29 +730,4 @@ struct Judged {
     fits: bool,
     /// Whether the content holds the text asked for.
     text: bool,
-}
-
-/// Text that is looked for in any case.
-struct Needle(String);
-
-impl Needle {
-    fn new(text: &str) -> Self {
-        Self(lower(text).collect())
-    }
-
-    fn is_in(&self, text: &str) -> bool {
-        if self.0.is_empty() {
-            return true;
-        }
-        if !text.is_ascii() {
-            return lower(text).collect::<String>().contains(&self.0);
-        }
-        let mut windows = text.as_bytes().windows(self.0.len());
-        windows.any(|window| window.eq_ignore_ascii_case(self.0.as_bytes()))
-    }
-}
-
-/// Character by character: whether a sigma ends its word must not matter.
-fn lower(text: &str) -> impl Iterator<Item = char> {
-    text.chars().flat_map(char::to_lowercase)
 }

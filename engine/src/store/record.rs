@@ -169,6 +169,28 @@ impl Record {
         cursor.peek_entry().map(Some)
     }
 
+    /// Shows every entry's place, where its payload is, and the payload if that is inside the record,
+    /// without hashing anything.
+    pub(crate) fn each(
+        bytes: &[u8],
+        visit: &mut dyn FnMut(u64, State, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut cursor = Cursor(bytes);
+        if cursor.byte()? != FORMAT {
+            return Err(DAMAGED);
+        }
+        let mut seq = u64::from_be_bytes(cursor.array()?);
+        cursor.array::<32>()?;
+        while !cursor.0.is_empty() {
+            let rest = cursor.0;
+            cursor.skip_entry()?;
+            let (state, payload) = Cursor(rest).peek_entry()?;
+            visit(seq, state, payload)?;
+            seq = seq.saturating_add(1);
+        }
+        Ok(())
+    }
+
     /// Writes the record, in pieces that each fit a row: (last seq, bytes).
     pub(crate) fn encode(&self, feed: FeedId, hasher: &mut ChainHasher) -> Vec<(u64, Vec<u8>)> {
         let mut pieces = Vec::new();

@@ -235,15 +235,18 @@ impl Snapshot {
         }
     }
 
-    /// Whether the payload at a place is here.
-    pub(crate) fn is_here(&self, number: u32, seq: u64) -> Result<bool, StoreError> {
+    /// The payload at a place, if it is here.
+    pub(crate) fn payload(&self, number: u32, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let records = self.txn.open_table(RECORDS)?;
         let row = records.range((number, seq)..=(number, u64::MAX))?.next().transpose()?;
-        let Some((_, record)) = row else { return Ok(false) };
+        let Some((_, record)) = row else { return Ok(None) };
         Ok(match Record::peek(record.value(), seq)? {
-            Some((State::Here, _)) => true,
-            Some((State::Apart, _)) => self.txn.open_table(PAYLOADS)?.get((number, seq))?.is_some(),
-            _ => false,
+            Some((State::Here, payload)) => Some(payload.to_vec()),
+            Some((State::Apart, _)) => {
+                let payloads = self.txn.open_table(PAYLOADS)?;
+                payloads.get((number, seq))?.map(|row| row.value().to_vec())
+            }
+            _ => None,
         })
     }
 

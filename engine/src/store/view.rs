@@ -404,7 +404,7 @@ impl<'t> View<'t> {
             let name = unpack_recheck(key.value());
             if dropped.value() == 1 {
                 view.drop_entry(name)?;
-            } else if !snapshot.is_here(name.feed, name.seq)? {
+            } else if snapshot.payload(name.feed, name.seq)?.is_none() {
                 view.drop_payload(name)?;
             }
         }
