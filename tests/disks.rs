@@ -199,6 +199,56 @@ fn a_store_of_a_newer_version_is_not_touched() {
 }
 
 #[test]
+fn damaged_indexes_are_found_and_built_anew() {
+    const RUNS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index runs");
+    let folder = tempfile::tempdir().unwrap();
+    let (home, feed, _) = Home::create(folder.path().join("home"), "Writer");
+    home.call(&["import"]).arg(letters(&folder, 3_000)).run().good();
+    home.check();
+    let found = || home.run(&["query", "--text", "letter 7", "--json"]).good().json_lines().len();
+    let (before, export) = (found(), home.export(&feed));
+    let sound = home.run(&["doctor", "--repair", "--json"]).good().json_lines();
+    assert_eq!(sound[0]["repaired"], "indexes");
+    for (field, number) in [("indexed_before", 3_002), ("indexed_after", 3_002), ("found", 0)] {
+        assert_eq!(sound[0][field], number, "{field}");
+    }
+    // Every second block of the indexes is lost.
+    let store = Database::open(home.store()).unwrap();
+    let write = store.begin_write().unwrap();
+    let mut blocks = 0;
+    write
+        .open_table(RUNS)
+        .unwrap()
+        .retain(|_, _| {
+            blocks += 1;
+            blocks % 2 == 0
+        })
+        .unwrap();
+    write.commit().unwrap();
+    drop(store);
+    assert!(blocks > 3 && found() < before, "the damage shows");
+    let ran = home.run(&["doctor"]).fails(STORE).says("hint: `thistle doctor --repair` builds");
+    assert!(ran.stdout.contains("an entry is not found by its id (at "), "{ran}");
+    assert!(!ran.stderr.contains("into a new home"), "nothing that is held is wrong: {ran}");
+    let ran = home.run(&["doctor", "--repair"]).good();
+    assert!(ran.stdout.contains("Built the indexes anew: they know 3,002 entries now, and knew "));
+    assert!(ran.stdout.contains("Mended 2 of 2 findings\n"), "{ran}");
+    assert!(ran.stdout.ends_with("All is sound.\n"), "{ran}");
+    assert_eq!((found(), home.export(&feed)), (before, export));
+    // A list of them that cannot be read keeps nothing from being repaired.
+    let state: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("index state");
+    let store = Database::open(home.store()).unwrap();
+    let write = store.begin_write().unwrap();
+    write.open_table(state).unwrap().insert("runs", &b"nonsense"[..]).unwrap();
+    write.commit().unwrap();
+    drop(store);
+    home.run(&["query"]).fails(STORE).says("hint: `thistle doctor --repair` mends");
+    home.run(&["doctor", "--repair"]).good();
+    assert_eq!(found(), before);
+    home.check();
+}
+
+#[test]
 fn what_is_no_bundle_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (home, ..) = Home::create(folder.path().join("home"), "Reader");

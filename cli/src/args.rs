@@ -105,7 +105,10 @@ pub(crate) enum Command {
     Export(OneFeed),
     /// Tell what this home holds, and what it dropped or left out.
     Status,
-    /// Check everything that is held: signatures, links, sums.
+    /// Check everything that is held: signatures, links, sums, and what queries find.
+    ///
+    /// Each finding is told, and the exit code is 3 if there is one. `--repair` builds the indexes
+    /// anew, which loses nothing, and says what that mended and what is left.
     Doctor(Doctor),
     /// Copy the home into one file, while it is in use.
     ///
@@ -131,8 +134,8 @@ pub(crate) enum Command {
     Quota(Quota),
     /// Confirm with the recovery phrase that this device's feed is yours.
     ///
-    /// Needed after the feed had to go on in a new one, because a copy of this home was in use or
-    /// an old backup was put back. The 24 words are read from standard input.
+    /// Needed after the feed had to go on in a new one: after `thistle restore`, or because a copy of
+    /// this home was in use. The 24 words are read from standard input.
     Confirm,
     /// Take bytes of the formats apart, or put them together.
     #[command(subcommand)]
@@ -364,7 +367,7 @@ pub(crate) struct BundleRead {
 /// What `doctor` does beyond looking.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Doctor {
-    /// Build the indexes anew from what is held; nothing else is changed.
+    /// Build the indexes anew from what is held, and tell what that mended; nothing else is changed.
     #[arg(long)]
     pub(crate) repair: bool,
 }

@@ -256,12 +256,14 @@ pub(crate) fn store_fault(error: &StoreError, home: &Path) -> CliError {
         }
         StoreError::NoBackup => fault.because(error),
         StoreError::Taken => fault.because(error).hint("wait until it is done, and try again"),
-        StoreError::Damaged { .. } => {
-            fault.because(error).hint(format!("keep a copy of `{file}` before anything else")).hint(
+        StoreError::Damaged { .. } => fault
+            .because(error)
+            .hint(format!("keep a copy of `{file}` before anything else"))
+            .hint("`thistle doctor --repair` mends what is wrong with indexes")
+            .hint(
                 "your account lives on: `thistle init --restore` in another home; what others \
                  hold of your feed comes back as they bring it",
-            )
-        }
+            ),
         StoreError::Disk(_) => {
             fault.because(error).hint("look after the disk, then run `thistle doctor`")
         }

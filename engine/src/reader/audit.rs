@@ -1,8 +1,9 @@
 //! The check of every invariant of a store: what `doctor` runs.
 //!
 //! Everything is computed again from the entries themselves: ids, links, signatures, payload
-//! hashes, counts, quotas, the arrival log. Nothing is repaired here.
+//! hashes, counts, quotas, the arrival log, what the indexes find. Nothing is repaired here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::entry::{ChainHasher, EntryId, Stub, is_checkpoint};
@@ -10,7 +11,7 @@ use crate::fork::ForkProof;
 use crate::key::{Context, FeedId, Verifier};
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
-use crate::store::{ENTRY_COST, FEED_COST, FeedRow, Held, State, StoreError, log_hash};
+use crate::store::{ENTRY_COST, FEED_COST, FeedRow, Held, State, StoreError, compare, log_hash};
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +22,19 @@ pub struct Finding {
     pub at: Option<u64>,
     /// What does not hold.
     pub what: &'static str,
+    /// In how many more places of the feed.
+    pub more: u64,
+    /// Whether it is of the indexes, so that building them anew mends it.
+    pub index: bool,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)?;
-        match self.at {
-            Some(at) => write!(f, " (at {at})"),
-            None => Ok(()),
+        match (self.at, self.more) {
+            (Some(at), 0) => write!(f, " (at {at})"),
+            (Some(at), more) => write!(f, " (at {at}, and {more} more)"),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -46,6 +52,8 @@ pub struct Checked {
     pub bytes: u64,
     /// Arrivals.
     pub arrivals: u64,
+    /// Entries that the indexes know.
+    pub indexed: u64,
 }
 
 impl Reader {
@@ -69,7 +77,25 @@ impl Reader {
             visit(general("the arrival log has another length than is remembered"));
         }
         self.check_own(visit)?;
+        checked.indexed = self.check_indexes(visit)?;
         Ok(checked)
+    }
+
+    fn check_indexes(&self, visit: &mut dyn FnMut(Finding)) -> Result<u64, StoreError> {
+        let compared = match compare(&self.snapshot) {
+            Err(StoreError::Damaged { what }) => {
+                visit(Finding { index: true, ..general(what) });
+                return Ok(0);
+            }
+            compared => compared?,
+        };
+        let feeds: BTreeMap<u32, FeedId> =
+            self.snapshot.rows()?.into_iter().map(|(number, row)| (number, row.id)).collect();
+        for ((number, what), (first, count)) in compared.faults {
+            let (feed, more) = (feeds.get(&number).copied(), count.saturating_sub(1));
+            visit(Finding { feed, at: Some(first), what, more, index: true });
+        }
+        Ok(compared.indexed)
     }
 
     fn check_own(&self, visit: &mut dyn FnMut(Finding)) -> Result<(), StoreError> {
@@ -86,11 +112,7 @@ impl Reader {
             let (next, short) = log_hash(&hash, &arrival);
             hash = next;
             if position != expected || short != arrival.hash {
-                visit(Finding {
-                    feed: None,
-                    at: Some(position),
-                    what: "the arrival log is broken",
-                });
+                visit(Finding { at: Some(position), ..general("the arrival log is broken") });
             }
             expected = position.saturating_add(1);
             Ok(true)
@@ -131,7 +153,7 @@ impl Reader {
             faults.push((row.fork_seq.unwrap_or(0), "a fork without a proof"));
         }
         for (at, what) in faults {
-            visit(Finding { feed: Some(row.id), at: Some(at), what });
+            visit(Finding { feed: Some(row.id), at: Some(at), ..general(what) });
         }
         Ok(())
     }
@@ -144,7 +166,7 @@ impl Reader {
 }
 
 const fn general(what: &'static str) -> Finding {
-    Finding { feed: None, at: None, what }
+    Finding { feed: None, at: None, what, more: 0, index: false }
 }
 
 /// Follows one chain from entry to entry.

@@ -17,6 +17,7 @@ mod record;
 mod runs;
 mod snapshot;
 mod tables;
+mod verify;
 mod view;
 mod writer;
 
@@ -30,6 +31,7 @@ pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
+pub(crate) use verify::compare;
 pub use writer::Counts;
 pub(crate) use writer::{ENTRY_COST, FEED_COST, Writer};
 
