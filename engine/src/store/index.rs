@@ -22,8 +22,8 @@ use crate::store::{StoreError, Writer};
 const RAISES: u64 = 10_000;
 /// Entries that lost something and are looked at in one step.
 const RECHECKED: usize = 20_000;
-/// Rows of runs that are merged in one step.
-const MERGED: u64 = 200_000;
+/// Rows of runs that are merged in one step: more than it adds, times how often a row is merged.
+const MERGED: u64 = 400_000;
 /// Entries that are not worth a run of their own: a query sees them without.
 const FEW: u64 = 256;
 /// Newest entries of a channel among which heads are looked for.
@@ -64,14 +64,15 @@ fn set_state(writer: &Writer<'_>, done: &Done, directory: &Directory) -> Result<
 
 /// Indexes what arrived next: so many entries, and what is left over from earlier steps.
 pub(crate) fn advance(writer: &mut Writer<'_>, budget: u64) -> Result<Indexed, StoreError> {
-    step(writer, budget, RAISES)
+    step(writer, budget, RAISES, MERGED)
 }
 
-/// Indexes entries and tells children of raised parents, so many of each.
+/// Indexes entries, tells children of raised parents and merges rows, so many of each.
 pub(super) fn step(
     writer: &mut Writer<'_>,
     budget: u64,
     raises: u64,
+    merged: u64,
 ) -> Result<Indexed, StoreError> {
     let txn = writer.txn;
     let mut directory = Directory::decode(state(writer, "runs")?.as_deref())?;
@@ -87,7 +88,7 @@ pub(super) fn step(
     view.write(txn, &mut directory)?;
     let behind = done.position < writer.heads.log_len;
     directory.plan(!behind);
-    merge(writer, &mut directory)?;
+    merge(writer, &mut directory, merged)?;
     set_state(writer, &done, &directory)?;
     let left_over =
         !txn.open_table(RAISED)?.is_empty()? || !txn.open_table(RECHECKS)?.is_empty()?;
@@ -201,9 +202,12 @@ fn arrival_from(writer: &Writer<'_>, position: u64) -> Result<Option<(u64, Arriv
 }
 
 /// Goes on merging runs and removing what was merged.
-fn merge(writer: &mut Writer<'_>, directory: &mut Directory) -> Result<(), StoreError> {
-    let txn = writer.txn;
-    let mut left = MERGED;
+fn merge(
+    writer: &mut Writer<'_>,
+    directory: &mut Directory,
+    budget: u64,
+) -> Result<(), StoreError> {
+    let (txn, mut left) = (writer.txn, budget);
     while left > 0 && directory.is_merging() {
         let nodes = merge_part(txn, directory, NODES, left, &mut |(_, node), whole| {
             Ok(!whole || Node::unpack(node) != Node::GONE)

@@ -237,9 +237,9 @@ impl World {
 
     /// Indexes in tiny steps, until no raise is left over: a query does not wait for those.
     fn index(&mut self, entries: u64, raises: u64) {
-        write(&mut self.store, |writer| index::step(writer, entries, raises));
+        write(&mut self.store, |writer| index::step(writer, entries, raises, 5));
         while self.snapshot().len(RAISED).unwrap() > 0 {
-            write(&mut self.store, |writer| index::step(writer, 0, raises));
+            write(&mut self.store, |writer| index::step(writer, 0, raises, 5));
         }
     }
 
@@ -521,7 +521,7 @@ fn what_is_dropped_leaves_nothing_behind() {
             (0..world.feeds.len()).try_for_each(|feed| writer.drop_feed(number(feed)))
         });
         // Enough is gone for everything to be merged, and what is gone stays out.
-        while write(&mut world.store, |writer| index::step(writer, 100, 100)).more {}
+        while write(&mut world.store, |writer| index::step(writer, 100, 100, 7)).more {}
         let snapshot = world.snapshot();
         assert_eq!((snapshot.len(RUNS).unwrap(), snapshot.len(PROFILES).unwrap()), (0, 0));
         assert!(snapshot.len(TERMS).unwrap() <= 1, "the last number");
@@ -546,12 +546,33 @@ fn lines(feeds: usize, entries: u64) -> World {
             let before = line.last().map(|known| known.id);
             let parents = before.iter().map(EntryId::prefix).collect();
             let payload =
-                Content::Post(Post { time: 9 - seq, parents, ..Post::default() }).encode();
+                Content::Post(Post { time: 10_000 - seq, parents, ..Post::default() }).encode();
             let id = Header::new(feed_id(feed), seq, before, Stub::of(0, &payload)).id();
             line.push(Known { feed, seq, id, payload, content: None, late: false, position: 0 });
         }
     }
     world
+}
+
+#[test]
+fn runs_are_merged_and_what_was_merged_is_removed() {
+    let mut world = lines(3, 2_500);
+    for feed in 0..3 {
+        for first in (0..2_500).step_by(500) {
+            world.entries(feed, first, first + 500);
+            write(&mut world.store, |writer| index::step(writer, 300, 1_000, 900));
+        }
+    }
+    while write(&mut world.store, |writer| index::step(writer, 300, 1_000, 900)).more {}
+    let query = Query { limit: 30, ..Query::default() };
+    world.check(&query);
+    let snapshot = world.snapshot();
+    let runs = Directory::decode(snapshot.index_state("runs").unwrap().as_deref()).unwrap();
+    assert!(!runs.is_busy() && (7_500..7_700).contains(&runs.entries()), "{runs:?}");
+    // A row takes 17 + 17 bytes, one for its parent 17 + 9, two in order 26 + 1 each.
+    let least = 7_500 * (34 + 26 + 54) / 4_000;
+    let blocks = snapshot.len(RUNS).unwrap();
+    assert!((least..least + least / 4).contains(&blocks), "{blocks} blocks, {least} are enough");
 }
 
 #[test]

@@ -482,7 +482,7 @@ pub(super) fn merge_part<const K: usize, const V: usize>(
     budget: u64,
     keep: &mut dyn FnMut(&Line<K, V>, bool) -> Result<bool, StoreError>,
 ) -> Result<u64, StoreError> {
-    let Some(mut merge) = directory.merge.take().filter(|merge| merge.part == part.0) else {
+    let Some(mut merge) = directory.merge.take_if(|merge| merge.part == part.0) else {
         return Ok(0);
     };
     let runs = Runs::new(Rows::Writing(txn.open_table(RUNS)?), Directory::default());
