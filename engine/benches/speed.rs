@@ -43,26 +43,6 @@ fn main() {
     let bundle = hub(dir.path());
     let segments = segments(&bundle);
     let total = f64::from(FEEDS) * ENTRIES as f64;
-    let only = std::env::args().nth(1).unwrap_or_default();
-    if only == "v" {
-        for _ in 0..20 {
-            verification(&segments, total);
-        }
-        return;
-    }
-    if only == "i" {
-        for _ in 0..3 {
-            ingest(dir.path(), &bundle, &segments, total, 1e9);
-        }
-        return;
-    }
-    if only == "f" { flood(dir.path()); return; }
-    if only == "b" {
-        for _ in 0..3 {
-            bundles(dir.path(), &bundle);
-        }
-        return;
-    }
     append(dir.path());
     let raw = verification(&segments, total);
     ingest(dir.path(), &bundle, &segments, total, raw);
@@ -83,15 +63,6 @@ fn line(figure: &str, measured: f64, limit: (&str, f64), unit: &str, goal: &str)
 fn best<T>(mut prepare: impl FnMut() -> T, mut run: impl FnMut(T)) -> Duration {
     let took = |_| {
         let prepared = prepare();
-        if std::env::var_os("CPU").is_some() {
-            let cpu = || -> u64 {
-                let stat = fs::read_to_string("/proc/self/schedstat").unwrap();
-                stat.split(' ').next().unwrap().parse().unwrap()
-            };
-            let start = cpu();
-            run(prepared);
-            return Duration::from_nanos(cpu() - start);
-        }
         let start = Instant::now();
         run(prepared);
         start.elapsed()

@@ -476,7 +476,8 @@ impl Node {
     /// [`Reader`] is in use. The disk is at its smallest when this returns; the next idle step
     /// makes reopening quick again.
     pub fn compact(&mut self) -> Result<bool, StoreError> {
-        self.settled = false;
+        // Nothing is settled after it: that would take new pages at the end of the disk at once.
+        self.settled = true;
         self.store.compact()
     }
 
