@@ -6,10 +6,15 @@
 //! driven through its public surface only; nothing here stands in for a part of it.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+pub mod author;
+mod crash;
 mod disk;
+pub mod home;
+pub mod ledger;
 mod seed;
 mod world;
 
-pub use disk::Disk;
+pub use crash::{Crash, CrashRun};
+pub use disk::{Crashes, Disk, Journal};
 pub use seed::Seed;
 pub use world::{Ending, World};

@@ -1,0 +1,102 @@
+//! One home: a production node, its disk, its clocks, and the small steps of its driver.
+
+use thistle_engine::time::Now;
+use thistle_engine::{BundleRequest, Event, Input, Node, Output, Report, StoreError};
+
+use crate::{Disk, Seed, author};
+
+/// Memory for pages of each node.
+pub const CACHE_BYTES: usize = 1 << 20;
+
+/// A node on its disk.
+#[derive(Debug)]
+pub struct Home {
+    /// The engine.
+    pub node: Node,
+    /// What it stands on.
+    pub disk: Disk,
+    /// What its clocks say.
+    pub now: Now,
+}
+
+impl Home {
+    /// Opens what a disk holds.
+    pub fn open(disk: Disk, now: Now, seed: &mut Seed) -> Result<Self, StoreError> {
+        let node = Node::open(disk.clone(), author::secret(seed), CACHE_BYTES, now)?;
+        Ok(Self { node, disk, now })
+    }
+
+    /// The bytes of a bundle.
+    pub fn bundle(&self, request: &BundleRequest) -> Result<Vec<u8>, StoreError> {
+        let mut source = self.node.reader()?.bundle(request)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = source.poll()? {
+            bytes.extend(chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a bundle in chunks and tells what happened.
+    pub fn read(&mut self, bytes: &[u8], chunk: usize) -> Result<Reading, StoreError> {
+        let mut reading = Reading::default();
+        self.node.handle(self.now, Input::BundleOpened { bundle: 1, via: "carried" })?;
+        for bytes in bytes.chunks(chunk.max(1)) {
+            self.node.handle(self.now, Input::BundleChunk { bundle: 1, bytes })?;
+            reading.drain(&mut self.node);
+        }
+        self.node.handle(self.now, Input::BundleEnded { bundle: 1 })?;
+        reading.drain(&mut self.node);
+        Ok(reading)
+    }
+
+    /// One step of work behind; whether there is more.
+    pub fn idle(&mut self) -> Result<bool, StoreError> {
+        self.node.handle(self.now, Input::Idle)?;
+        let mut more = false;
+        while let Some(Output::Event(event)) = self.node.poll() {
+            more |= event == Event::Idle { more: true };
+        }
+        Ok(more)
+    }
+
+    /// Works until nothing waits.
+    pub fn rest(&mut self) -> Result<(), StoreError> {
+        while self.idle()? {}
+        Ok(())
+    }
+
+    /// Lets minutes pass, as a running clock counts them.
+    pub const fn pass(&mut self, minutes: u64) {
+        self.now.tick = self.now.tick.saturating_add(minutes.saturating_mul(60_000));
+        self.now.wall = self.now.wall.saturating_add(minutes.saturating_mul(60_000));
+    }
+}
+
+/// What a node said while it read a bundle.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// What became of the bundle.
+    pub report: Report,
+    /// Whether the own feed ended and another began.
+    pub retired: bool,
+    /// The words for what was refused.
+    pub refused: Vec<String>,
+}
+
+impl Reading {
+    fn drain(&mut self, node: &mut Node) {
+        while let Some(Output::Event(event)) = node.poll() {
+            match event {
+                Event::BundleDone { report, .. } => self.report = report,
+                Event::Retired { .. } => self.retired = true,
+                Event::Refused { offset, fault, .. } => {
+                    self.refused.push(format!("{fault} at {offset}"));
+                }
+                Event::LeftOut { .. }
+                | Event::Progress { .. }
+                | Event::ForkFound { .. }
+                | Event::Idle { .. } => {}
+            }
+        }
+    }
+}

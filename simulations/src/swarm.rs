@@ -1,0 +1,609 @@
+//! A swarm of production nodes that exchange plain bundles while everything goes wrong by a seed.
+//!
+//! First the world runs: bundles get lost, late, repeated, cut, damaged and lied about; clocks jump
+//! by years, devices start anew, lose power, fill their disks, are restored from old copies; people
+//! come and go, block and forgive; strangers push in. Then the faults stop and everybody hears
+//! everybody. All along, and most of all in the end, each promise has its checker (`promises`). The
+//! log of a world is a function of its seed.
+
+mod device;
+mod options;
+mod post_office;
+mod promises;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thistle_engine::content::{Content, Post, Ranges, parents_in_order};
+use thistle_engine::key::FeedId;
+use thistle_engine::{BundleRequest, StoreError, WriteError};
+
+use crate::home::{Home, Reading};
+use crate::ledger::Name;
+use crate::{Seed, author};
+use device::Device;
+use post_office::Letter;
+
+pub use options::Options;
+
+/// Rounds of everybody hearing everybody after the faults stop, at most.
+const HEALING_ROUNDS: usize = 16;
+/// Bundles that wait to be handed over late.
+const LATE_BUNDLES: usize = 12;
+/// Devices of a world at most.
+const DEVICES: usize = 7;
+/// The channel in which order is compared: what stands there is never taken back and never expires.
+const PLAZA: &str = "plaza";
+
+/// What a world ended with.
+#[derive(Debug)]
+pub struct Ending {
+    /// What it was made of.
+    pub options: Options,
+    /// One line an event, the same for the same seed.
+    pub log: Vec<String>,
+    /// Promises that did not hold.
+    pub broken: Vec<String>,
+}
+
+impl Ending {
+    /// A number for the whole log: another log has another one.
+    pub fn digest(&self) -> u64 {
+        let bytes = self.log.iter().flat_map(|line| line.bytes().chain([b'\n']));
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+/// A world of nodes.
+#[derive(Debug)]
+pub struct Swarm {
+    seed: Seed,
+    options: Options,
+    devices: Vec<Device>,
+    late: Vec<Vec<u8>>,
+    /// Strangers' feeds and how far each was handed around.
+    strangers: Vec<author::Author>,
+    /// Every feed that a device of this world ever wrote.
+    feeds: BTreeSet<FeedId>,
+    /// What was taken back by anybody.
+    retracted: BTreeSet<(FeedId, u64)>,
+    /// Minutes since the world began, as nobody's clock shows them.
+    minutes: u64,
+    /// When each entry with a lifetime was written, and the lifetime in minutes.
+    born: BTreeMap<Name, (u64, u64)>,
+    texts: u64,
+    log: Vec<String>,
+    broken: Vec<String>,
+}
+
+impl Swarm {
+    /// Runs the world that belongs to a seed.
+    pub fn run(seed: u64) -> Ending {
+        let mut seed = Seed::new(seed);
+        let options = Options::draw(&mut seed);
+        Self::with(options, seed).live()
+    }
+
+    /// Runs a world of these options.
+    pub fn run_with(options: Options, seed: u64) -> Ending {
+        Self::with(options, Seed::new(seed)).live()
+    }
+
+    fn with(options: Options, seed: Seed) -> Self {
+        let log = vec![options.to_string()];
+        Self {
+            seed,
+            options,
+            devices: Vec::new(),
+            late: Vec::new(),
+            strangers: Vec::new(),
+            feeds: BTreeSet::new(),
+            retracted: BTreeSet::new(),
+            minutes: 0,
+            born: BTreeMap::new(),
+            texts: 0,
+            log,
+            broken: Vec::new(),
+        }
+    }
+
+    fn live(mut self) -> Ending {
+        if let Err(error) = self.unfold() {
+            self.broken.push(format!("an error without a cause: {error}: {error:?}"));
+        }
+        let (log, mut broken) = (self.log, self.broken);
+        broken.dedup();
+        Ending { options: self.options, log, broken }
+    }
+
+    fn unfold(&mut self) -> Result<(), WriteError> {
+        for person in 0..self.options.people {
+            self.join(person)?;
+        }
+        for _ in 0..self.options.steps {
+            self.step()?;
+        }
+        self.heal()
+    }
+
+    fn note(&mut self, line: String) {
+        self.log.push(line);
+    }
+
+    fn breaks(&mut self, at: usize, found: impl IntoIterator<Item = String>) {
+        let found = found.into_iter().map(|what| format!("device {at}: {what}"));
+        self.broken.extend(found);
+    }
+
+    /// The devices that are there.
+    fn present(&self) -> Vec<usize> {
+        let all = self.devices.iter().enumerate();
+        all.filter(|(_, device)| device.home.is_some()).map(|(at, _)| at).collect()
+    }
+
+    fn some_device(&mut self) -> usize {
+        let present = self.present();
+        self.seed.choose(&present).copied().unwrap_or(0)
+    }
+
+    fn home(&self, at: usize) -> Option<&Home> {
+        self.devices.get(at)?.home.as_ref()
+    }
+
+    // ---- What happens ----
+
+    fn step(&mut self) -> Result<(), WriteError> {
+        let minutes = self.seed.below(self.options.minutes);
+        self.minutes += minutes;
+        for device in &mut self.devices {
+            if let Some(home) = &mut device.home {
+                home.pass(minutes);
+            }
+        }
+        let at = self.some_device();
+        if self.seed.chance(self.options.clocks, 100)
+            && let Some(home) = self.devices.get_mut(at).and_then(|device| device.home.as_mut())
+        {
+            home.now.wall = self.seed.below(1 << 42);
+        }
+        let often = [
+            self.options.reboots,
+            self.options.copies,
+            self.options.moves,
+            self.options.strangers,
+            self.options.retractions,
+            self.options.decisions,
+        ];
+        let mut drawn = self.seed.below(100 + often.iter().sum::<u64>());
+        for (what, chance) in often.into_iter().enumerate() {
+            if drawn < chance {
+                return match what {
+                    0 => self.reboot(at),
+                    1 => self.copy(at),
+                    2 => self.come_or_go(at),
+                    3 => self.stranger(at),
+                    4 => self.retract(at),
+                    _ => self.decide(at),
+                };
+            }
+            drawn -= chance;
+        }
+        match drawn {
+            0..30 => self.write(at),
+            30..36 => self.idle(at),
+            _ => self.carry(at),
+        }
+    }
+
+    /// A person comes with a device, and everybody follows everybody.
+    fn join(&mut self, person: u8) -> Result<(), WriteError> {
+        let quota = (self.options.strangers > 0).then_some(self.options.quota);
+        let device = Device::begin(person, quota, &mut self.seed)?;
+        self.devices.push(device);
+        self.note(format!("person {person} comes with device {}", self.devices.len() - 1));
+        self.follow_all()?;
+        self.settle(self.devices.len() - 1)
+    }
+
+    /// Everybody follows every device's feed that they have not decided about.
+    fn follow_all(&mut self) -> Result<(), WriteError> {
+        for at in self.present() {
+            if let Some(home) = self.home(at) {
+                let me = home.node.me()?.feed;
+                self.feeds.insert(me);
+            }
+        }
+        for device in &mut self.devices {
+            let Some(home) = &mut device.home else { continue };
+            for feed in &self.feeds {
+                if device.decided.insert(*feed) {
+                    home.node.follow(home.now, feed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reboot(&mut self, at: usize) -> Result<(), WriteError> {
+        let jump = self.seed.chance(self.options.clocks, 100);
+        let wall = if jump { Some(self.seed.below(1 << 42)) } else { None };
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        device.restart(None, wall, &mut self.seed)?;
+        self.note(format!("{at} starts anew"));
+        self.settle(at)
+    }
+
+    /// A copy of a home is made; an old one is put back; or one goes its own way.
+    fn copy(&mut self, at: usize) -> Result<(), WriteError> {
+        let what = self.seed.below(3);
+        let room = self.devices.len() < DEVICES;
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        let line = match what {
+            0 => {
+                device.save();
+                "is copied"
+            }
+            1 if device.restore(&mut self.seed)? => "is put back from its copy",
+            1 => return Ok(()),
+            _ if room => {
+                let twin = device.twin(&mut self.seed)?;
+                self.devices.push(twin);
+                "is copied, and the copy is used too"
+            }
+            _ => return Ok(()),
+        };
+        self.note(format!("{at} {line}"));
+        self.settle(at)
+    }
+
+    fn come_or_go(&mut self, at: usize) -> Result<(), WriteError> {
+        if self.seed.chance(1, 2) && self.devices.len() < DEVICES {
+            let person = self.seed.below(4);
+            return self.join(u8::try_from(person).unwrap_or(0));
+        }
+        if self.present().len() > 2
+            && let Some(device) = self.devices.get_mut(at)
+        {
+            device.home = None;
+            self.note(format!("{at} leaves"));
+        }
+        Ok(())
+    }
+
+    /// A stranger's feed comes by: a new one, or more of an old one, or another end of it.
+    fn stranger(&mut self, at: usize) -> Result<(), WriteError> {
+        let fresh = self.strangers.len() < 3 || self.seed.chance(1, 2);
+        let which = if fresh {
+            let person = u8::try_from(50 + self.strangers.len() % 100).unwrap_or(50);
+            self.strangers.push(author::Author::new(person, &mut self.seed));
+            self.strangers.len() - 1
+        } else {
+            self.seed.index(self.strangers.len())
+        };
+        let (count, bytes) = (self.seed.below(50), 1 + self.seed.index(400));
+        let Some(stranger) = self.strangers.get_mut(which) else { return Ok(()) };
+        if self.seed.chance(1, 8) {
+            stranger.forget_from(2 + self.seed.below(stranger.head()));
+        }
+        stranger.write_posts(count, bytes);
+        let from = if self.seed.chance(1, 4) { 1 + self.seed.below(stranger.head()) } else { 1 };
+        let bytes = author::bundle(&[(stranger, from)], &mut self.seed);
+        let line = self.deliver(at, &bytes)?;
+        self.note(format!("stranger {which} to {at}: {line}"));
+        Ok(())
+    }
+
+    fn write(&mut self, at: usize) -> Result<(), WriteError> {
+        let mut count = 1 + self.seed.below(4);
+        if self.seed.chance(1, 6) {
+            count += self.seed.below(40);
+        }
+        let short = self.seed.chance(self.options.lifetimes, 100);
+        let ttl = if short { 1 + self.seed.below(30) } else { 0 };
+        let ttl = u32::try_from(ttl).unwrap_or(0);
+        let plaza = ttl == 0 && self.seed.chance(1, 2);
+        let Some(home) = self.home(at) else { return Ok(()) };
+        let heads = if plaza { home.node.reader()?.channel_heads(PLAZA)? } else { Vec::new() };
+        let parents = parents_in_order(None, heads.iter().map(|head| head.prefix()).collect());
+        let mut contents = Vec::new();
+        for _ in 0..count {
+            self.texts += 1;
+            let long = if self.seed.chance(1, 8) { self.seed.below(2_500) } else { 0 };
+            let filler = "x".repeat(usize::try_from(long).unwrap_or(0));
+            let text = format!("text {} {filler}", self.texts);
+            let (channel, parents) = (plaza.then(|| PLAZA.to_owned()), parents.clone());
+            let time = 1_000 + self.seed.below(50);
+            let post = Post { time, channel, text, parents, ..Post::default() };
+            contents.push((Content::Post(post), ttl));
+        }
+        let written = self.act(at, |home| home.node.write_many(home.now, &contents, None))?;
+        let written = written.unwrap_or_default();
+        for entry in written.iter().filter(|_| ttl > 0) {
+            let name = (entry.feed, entry.seq, *entry.id.as_bytes());
+            self.born.insert(name, (self.minutes, u64::from(ttl) * 60));
+        }
+        let last = written.last().map(|written| written.seq);
+        if let (true, Some(device)) = (plaza, self.devices.get_mut(at)) {
+            let names = written.iter().map(|entry| (entry.feed, entry.seq));
+            device.plaza.extend(names);
+        }
+        self.note(format!("{at} writes {count} ttl {ttl} plaza {plaza}: {last:?}"));
+        Ok(())
+    }
+
+    fn retract(&mut self, at: usize) -> Result<(), WriteError> {
+        let Some(device) = self.devices.get(at) else { return Ok(()) };
+        let Some(home) = &device.home else { return Ok(()) };
+        let feed = home.node.me()?.feed;
+        let head = home.node.reader()?.newest_own()?.map_or(1, |held| held.seq);
+        let seq = 2 + self.seed.below(head);
+        if device.plaza.contains(&(feed, seq)) {
+            return Ok(());
+        }
+        let Some(ranges) = Ranges::new(vec![(seq, seq)]) else { return Ok(()) };
+        self.retracted.insert((feed, seq));
+        self.act(at, |home| home.node.write(home.now, &Content::Retraction(ranges), 0))?;
+        self.note(format!("{at} retracts {seq}"));
+        Ok(())
+    }
+
+    /// Somebody changes their mind about somebody.
+    fn decide(&mut self, at: usize) -> Result<(), WriteError> {
+        let feeds: Vec<FeedId> = self.feeds.iter().copied().collect();
+        let Some(feed) = self.seed.choose(&feeds).copied() else { return Ok(()) };
+        let what = self.seed.below(5);
+        if self.devices.get(at).is_some_and(|device| device.wrote.contains(&feed)) {
+            return Ok(());
+        }
+        let line = ["blocks", "unblocks", "unfollows", "follows", "follows"];
+        let line = line.get(usize::try_from(what).unwrap_or(0)).copied().unwrap_or("");
+        self.note(format!("{at} {line} {feed:?}"));
+        self.act(at, |home| match what {
+            0 => home.node.block(home.now, &feed).map(drop),
+            1 => home.node.unblock(home.now, &feed),
+            2 => home.node.unfollow(home.now, &feed),
+            _ => home.node.follow(home.now, &feed).map(drop),
+        })?;
+        Ok(())
+    }
+
+    fn idle(&mut self, at: usize) -> Result<(), WriteError> {
+        let more = self.act(at, |home| home.idle())?;
+        self.note(format!("{at} rests: {more:?}"));
+        Ok(())
+    }
+
+    /// Somebody makes a bundle for somebody, and something reaches them.
+    fn carry(&mut self, to: usize) -> Result<(), WriteError> {
+        let from = self.some_device();
+        let addressed = self.seed.chance(self.options.addressed, 100);
+        let mut request = BundleRequest::default();
+        if let (true, Some(home)) = (addressed, self.home(to)) {
+            request.for_peer = Some(home.node.me()?.feed);
+        }
+        if self.seed.chance(self.options.small, 100) {
+            request.max_bytes = Some(1_000 + self.seed.below(20_000));
+        }
+        let Some(home) = self.home(from) else { return Ok(()) };
+        let mut bytes = home.bundle(&request)?;
+        if request.max_bytes.is_some_and(|limit| bytes.len() as u64 > limit) {
+            self.breaks(from, [format!("a bundle of {} bytes over its limit", bytes.len())]);
+        }
+        self.check_difference(from, request.for_peer.as_ref(), &bytes);
+        let on_its_way = self.mangle(&mut bytes);
+        let line = match on_its_way {
+            "is lost" => String::new(),
+            _ => self.deliver(to, &bytes)?,
+        };
+        self.note(format!("{from} to {to} {on_its_way}: {line}"));
+        Ok(())
+    }
+
+    /// What happens to a bundle on its way.
+    fn mangle(&mut self, bytes: &mut Vec<u8>) -> &'static str {
+        let (seed, options) = (&mut self.seed, &self.options);
+        if seed.chance(options.late, 100) {
+            self.late.push(bytes.clone());
+            if self.late.len() > LATE_BUNDLES {
+                let gone = seed.index(self.late.len());
+                self.late.swap_remove(gone);
+            }
+        }
+        if seed.chance(options.lost, 100) {
+            return "is lost";
+        }
+        if seed.chance(options.late, 100)
+            && let Some(late) = seed.choose(&self.late)
+        {
+            bytes.clone_from(late);
+            return "is another one";
+        }
+        if seed.chance(options.aged, 100) {
+            *bytes = post_office::aged(bytes, seed);
+            return "is lied about";
+        }
+        if seed.chance(options.flipped, 100) {
+            post_office::flip(bytes, seed);
+            return "is damaged";
+        }
+        if seed.chance(options.cut, 100) {
+            bytes.truncate(seed.index(bytes.len().max(1)));
+            return "is cut";
+        }
+        "comes"
+    }
+
+    /// A device reads a bundle, if nothing comes between.
+    fn deliver(&mut self, to: usize, bytes: &[u8]) -> Result<String, WriteError> {
+        let chunk = 1 + self.seed.index(50_000);
+        let read = self.act(to, |home| home.read(bytes, chunk))?;
+        let Some(reading) = read else { return Ok("not to its end".to_owned()) };
+        self.remember(to, &reading, bytes)?;
+        let Reading { report, retired, refused } = &reading;
+        Ok(format!(
+            "{} bytes, {} new, {} payloads, {} left, {} refused, {} forks{}{}",
+            bytes.len(),
+            report.entries_new,
+            report.payloads_new,
+            report.left_out,
+            report.refused,
+            report.forks,
+            if *retired { ", retired" } else { "" },
+            refused.first().map(|fault| format!(", {fault}")).unwrap_or_default(),
+        ))
+    }
+
+    /// Remembers what a reader surely knows of the maker of a bundle from now on.
+    fn remember(&mut self, at: usize, reading: &Reading, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        if reading.retired {
+            device.told.clear();
+        }
+        let whole = reading.report.ending.is_none() && reading.report.refused == 0;
+        let letter = Letter::open(bytes);
+        let Some(opening) = letter.opening.filter(|opening| opening.whole && whole) else {
+            return Ok(());
+        };
+        let known = device.holdings.as_ref().and_then(|held| held.feeds.get(&opening.maker));
+        if known.is_none_or(|info| info.held == 0 || info.own) {
+            return Ok(());
+        }
+        let older = device.told.get(&opening.maker).and_then(|letter| letter.opening);
+        if older.is_none_or(|older| older.position <= opening.position) {
+            device.told.insert(opening.maker, letter);
+        }
+        Ok(())
+    }
+
+    // ---- How it is carried out ----
+
+    /// Lets a device do something, with whatever its disk has in store for it.
+    fn act<T, E: Into<WriteError>>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Home) -> Result<T, E>,
+    ) -> Result<Option<T>, WriteError> {
+        let (power, full) = (self.options.power, self.options.full);
+        let Some(device) = self.devices.get_mut(at) else { return Ok(None) };
+        let Some(home) = device.home.as_mut() else { return Ok(None) };
+        let mut faulty = false;
+        if self.seed.chance(power, 100) {
+            home.disk.lose_power_after(self.seed.below(4));
+            faulty = true;
+        } else if self.seed.chance(full, 100) {
+            home.disk.fill(self.seed.index(50_000), self.seed.chance(1, 2));
+            faulty = true;
+        }
+        let done = work(home);
+        home.disk.mend();
+        let done = match done {
+            Ok(done) => {
+                device.note_own()?;
+                self.settle(at)?;
+                Some(done)
+            }
+            Err(error) if !faulty => return Err(error.into()),
+            Err(_) => {
+                let off = device.home.as_ref().is_some_and(|home| home.disk.is_off());
+                self.note(format!("{at} {}", if off { "loses power" } else { "has no room" }));
+                None
+            }
+        };
+        let Some(device) = self.devices.get_mut(at) else { return Ok(done) };
+        if done.is_none() || (faulty && self.seed.chance(1, 4)) {
+            let jump = self.seed.chance(self.options.clocks, 100);
+            let wall = if jump { Some(self.seed.below(1 << 42)) } else { None };
+            let off = self.seed.chance(1, 2);
+            device.crash(off, wall, &mut self.seed)?;
+            self.settle(at)?;
+        }
+        Ok(done)
+    }
+
+    /// Compares what a device holds with what it was told, and takes down what it holds.
+    fn settle(&mut self, at: usize) -> Result<(), WriteError> {
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        let mut found = device.settle()?;
+        found.extend(self.check_bounds(at));
+        found.extend(self.check_lifetimes(at));
+        self.breaks(at, found);
+        Ok(())
+    }
+
+    // ---- How it ends ----
+
+    /// Faults stop and everybody hears everybody until nothing is new.
+    fn heal(&mut self) -> Result<(), WriteError> {
+        let keep = Options { power: 0, full: 0, ..self.options.clone() };
+        self.options = keep;
+        self.note("the faults stop".to_owned());
+        for at in self.present() {
+            self.forgive(at)?;
+        }
+        let mut bundles = Vec::new();
+        for round in 0..=HEALING_ROUNDS {
+            self.follow_all()?;
+            let before = self.positions()?;
+            bundles = self.round()?;
+            if self.positions()? == before {
+                break;
+            }
+            if round == HEALING_ROUNDS {
+                self.broken.push(format!("{HEALING_ROUNDS} rounds, and still something is new"));
+            }
+        }
+        self.check_convergence(false)?;
+        self.check_order()?;
+        self.check_repetition(&bundles)?;
+        self.check_quiet()?;
+        for at in self.present() {
+            let Some(device) = self.devices.get_mut(at) else { continue };
+            if let Some(home) = &mut device.home {
+                home.pass(100 * 60);
+                home.rest()?;
+            }
+            let found = device.settle()?;
+            self.breaks(at, found);
+            self.check_sound(at)?;
+        }
+        self.check_convergence(true)
+    }
+
+    /// A device takes back every block and follows every device's feed.
+    fn forgive(&mut self, at: usize) -> Result<(), WriteError> {
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        let Some(home) = &mut device.home else { return Ok(()) };
+        for feed in &self.feeds {
+            home.node.unblock(home.now, feed)?;
+            home.node.follow(home.now, feed)?;
+        }
+        Ok(())
+    }
+
+    /// Everybody hears everybody once. The bundles are handed back, with their readers.
+    fn round(&mut self) -> Result<Vec<(usize, Vec<u8>)>, WriteError> {
+        let mut bundles = Vec::new();
+        for to in self.present() {
+            for from in self.present().into_iter().filter(|from| *from != to) {
+                let mut request = BundleRequest::default();
+                if let (true, Some(home)) = (self.options.heals_addressed, self.home(to)) {
+                    request.for_peer = Some(home.node.me()?.feed);
+                }
+                let Some(home) = self.home(from) else { continue };
+                let bytes = home.bundle(&request)?;
+                self.check_difference(from, request.for_peer.as_ref(), &bytes);
+                let line = self.deliver(to, &bytes)?;
+                self.note(format!("{from} to {to}: {line}"));
+                bundles.push((to, bytes));
+            }
+        }
+        Ok(bundles)
+    }
+
+    /// How much has arrived at each node.
+    fn positions(&self) -> Result<Vec<u64>, StoreError> {
+        let homes = self.devices.iter().filter_map(|device| device.home.as_ref());
+        homes.map(|home| Ok(home.node.reader()?.status()?.log_position)).collect()
+    }
+}

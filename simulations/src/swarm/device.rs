@@ -1,0 +1,174 @@
+//! One device of a swarm: its home, what it was told is durable, and what it knows of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thistle_engine::content::Carry;
+use thistle_engine::key::FeedId;
+use thistle_engine::policy::CarryClass;
+use thistle_engine::time::Now;
+use thistle_engine::{Node, Setup, StoreError, WriteError};
+
+use super::post_office::Letter;
+use crate::author::{account, secret};
+use crate::home::{CACHE_BYTES, Home};
+use crate::ledger::{Holdings, Ledger};
+use crate::{Disk, Seed};
+
+/// A device of a world.
+#[derive(Debug)]
+pub(super) struct Device {
+    /// None once it has left for good.
+    pub(super) home: Option<Home>,
+    pub(super) quota: Option<u64>,
+    pub(super) ledger: Ledger,
+    /// What it held when it was last looked at.
+    pub(super) holdings: Option<Holdings>,
+    /// What it held the time before.
+    pub(super) earlier: Option<Holdings>,
+    /// What the makers of bundles said to it last.
+    pub(super) told: BTreeMap<FeedId, Letter>,
+    /// The feeds that it wrote.
+    pub(super) wrote: BTreeSet<FeedId>,
+    /// The feeds that it was told to follow once; what it decided later stands.
+    pub(super) decided: BTreeSet<FeedId>,
+    /// Its entries in the channel where order is compared.
+    pub(super) plaza: BTreeSet<(FeedId, u64)>,
+    /// An old copy of its disk.
+    saved: Option<Box<Saved>>,
+}
+
+/// A copy of a home, and what was known when it was made.
+#[derive(Debug)]
+struct Saved {
+    disk: Disk,
+    ledger: Ledger,
+    now: Now,
+    decided: BTreeSet<FeedId>,
+}
+
+impl Device {
+    /// A person begins with a device.
+    pub(super) fn begin(
+        person: u8,
+        quota: Option<u64>,
+        seed: &mut Seed,
+    ) -> Result<Self, WriteError> {
+        let years = 365 * 24 * 3_600_000 * seed.below(60);
+        let now = Now { tick: seed.below(1_000_000), wall: years, boot_id: 1 };
+        let name = format!("person {person}");
+        let setup = Setup { carry: Carry::Open, name: Some(&name), cache_bytes: CACHE_BYTES };
+        let disk = Disk::default();
+        let mut node = Node::create(disk.clone(), &account(person), setup, secret(seed), now)?;
+        if let Some(quota) = quota {
+            node.set_quota(now, CarryClass::Stranger, quota)?;
+        }
+        let mut device = Self {
+            home: Some(Home { node, disk, now }),
+            quota,
+            ledger: Ledger::default(),
+            holdings: None,
+            earlier: None,
+            told: BTreeMap::new(),
+            wrote: BTreeSet::new(),
+            decided: BTreeSet::new(),
+            plaza: BTreeSet::new(),
+            saved: None,
+        };
+        device.note_own()?;
+        Ok(device)
+    }
+
+    /// Its own feed is its own for ever.
+    pub(super) fn note_own(&mut self) -> Result<(), StoreError> {
+        if let Some(home) = &self.home {
+            let me = home.node.me()?.feed;
+            self.wrote.insert(me);
+            self.decided.insert(me);
+        }
+        Ok(())
+    }
+
+    /// Compares what it holds with what it was told, and takes down what it holds.
+    pub(super) fn settle(&mut self) -> Result<Vec<String>, StoreError> {
+        let Some(home) = &self.home else { return Ok(Vec::new()) };
+        let holdings = Holdings::of(&home.node)?;
+        let found = self.ledger.settle(&holdings);
+        self.earlier = self.holdings.replace(holdings);
+        Ok(found)
+    }
+
+    /// It is switched off and on; the disk is the same or another one.
+    pub(super) fn restart(
+        &mut self,
+        disk: Option<Disk>,
+        wall: Option<u64>,
+        seed: &mut Seed,
+    ) -> Result<(), StoreError> {
+        let Some(home) = self.home.take() else { return Ok(()) };
+        let Home { node, disk: old, now } = home;
+        drop(node);
+        let now = Now {
+            tick: seed.below(1_000_000),
+            wall: wall.unwrap_or(now.wall),
+            boot_id: now.boot_id.saturating_add(1),
+        };
+        self.home = Some(Home::open(disk.unwrap_or(old), now, seed)?);
+        self.note_own()
+    }
+
+    /// It dies in the middle: power goes (`off`), or only the program is killed.
+    pub(super) fn crash(
+        &mut self,
+        off: bool,
+        wall: Option<u64>,
+        seed: &mut Seed,
+    ) -> Result<(), StoreError> {
+        let Some(home) = &self.home else { return Ok(()) };
+        let off = off || home.disk.is_off();
+        let disk = if off { home.disk.after_power_loss(seed) } else { home.disk.copy() };
+        self.told.clear();
+        self.restart(Some(disk), wall, seed)
+    }
+
+    /// A copy of the home is laid aside.
+    pub(super) fn save(&mut self) {
+        let Some(home) = &self.home else { return };
+        let (ledger, decided) = (self.ledger.clone(), self.decided.clone());
+        let saved = Saved { disk: home.disk.copy(), ledger, now: home.now, decided };
+        self.saved = Some(Box::new(saved));
+    }
+
+    /// The copy that was laid aside is put in place of what is there.
+    pub(super) fn restore(&mut self, seed: &mut Seed) -> Result<bool, StoreError> {
+        let Some(saved) = self.saved.take() else { return Ok(false) };
+        (self.ledger, self.decided) = (saved.ledger, saved.decided);
+        (self.holdings, self.earlier) = (None, None);
+        self.told.clear();
+        let wall = self.home.as_ref().map_or(saved.now.wall, |home| home.now.wall);
+        if let Some(home) = &mut self.home {
+            home.now.boot_id = home.now.boot_id.max(saved.now.boot_id);
+        }
+        self.restart(Some(saved.disk), Some(wall), seed)?;
+        Ok(true)
+    }
+
+    /// A copy of the home that is used from now on too.
+    pub(super) fn twin(&self, seed: &mut Seed) -> Result<Self, WriteError> {
+        let home = match &self.home {
+            Some(home) => Some(Home::open(home.disk.copy(), home.now, seed)?),
+            None => None,
+        };
+        Ok(Self {
+            home,
+            quota: self.quota,
+            ledger: self.ledger.clone(),
+            holdings: None,
+            earlier: None,
+            told: BTreeMap::new(),
+            wrote: self.wrote.clone(),
+            decided: self.decided.clone(),
+            plaza: self.plaza.clone(),
+            saved: None,
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! Goal: power can go at any sync and nothing acknowledged is lost. Method: one mixed run, recorded;
+//! for its syncs the disk is rebuilt as it may have been, and the production code opens it.
+//!
+//! The short form takes a sample of the crashes; `THISTLE_LONG=1` takes all, 20 disks a sync.
+
+use thistle_simulations::{Crash, CrashRun, Seed};
+
+/// Disks for each sync.
+const TEARS: u64 = 20;
+/// Of so many crashes the short form takes one.
+const SAMPLE: u64 = 12;
+
+fn long() -> bool {
+    std::env::var_os("THISTLE_LONG").is_some()
+}
+
+/// What a sample of the crashes, one of so many, finds.
+fn examine(run: &CrashRun, sample: u64) -> Vec<(Crash, String)> {
+    let mut seed = Seed::new(1);
+    run.examine(TEARS, &mut |_| seed.chance(1, sample)).expect("findings are told, not failed with")
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whenever_power_goes() {
+    let run = CrashRun::record(None).expect("the disk of the run does not fail");
+    assert_eq!(run.findings, Vec::<String>::new(), "before any crash");
+    let found = examine(&run, if long() { 1 } else { SAMPLE });
+    let (first, rest) = (found.iter().take(20).collect::<Vec<_>>(), found.len());
+    assert!(found.is_empty(), "{rest} findings over {} syncs: {first:#?}", run.syncs());
+}
+
+#[test]
+fn a_disk_whose_sync_lies_is_caught() {
+    for one_of in [2, 5] {
+        let run = CrashRun::record(Some(one_of)).expect("until power goes a lie is not noticed");
+        let found = examine(&run, 10);
+        let lost = found.iter().filter(|(_, finding)| finding.contains("lost"));
+        assert!(lost.count() > 0, "one sync of {one_of} kept nothing, and nobody noticed: {found:?}");
+    }
+}
+
+#[test]
+fn the_run_does_what_it_says() {
+    let run = CrashRun::record(None).expect("the disk of the run does not fail");
+    let steps: Vec<_> = run.steps().collect();
+    let syncs: Vec<_> = steps.windows(2).map(|pair| (pair[1].0, pair[1].1 - pair[0].1)).collect();
+    for (what, syncs) in syncs {
+        let writes = what != "a bundle leaves";
+        assert_eq!(syncs > 0, writes, "{what}: {syncs} syncs");
+    }
+    assert!(run.syncs() > 80, "{} syncs", run.syncs());
+}
