@@ -24,6 +24,8 @@ pub struct Entry {
     pub branch: u8,
     /// Hours of its lifetime, or 0.
     pub ttl: u32,
+    /// Minutes of its age, as this node counts them.
+    pub age: u64,
     /// Whether the payload is here.
     pub here: bool,
     /// Where the payload is, or why it is not here.
@@ -63,9 +65,9 @@ impl Holdings {
                     taken_back.extend(ranges.map(|(first, last)| (feed, *first, *last)));
                 }
                 let here = held.payload.is_some();
-                let Held { branch, ttl, state, .. } = held;
+                let Held { branch, ttl, age, state, .. } = held;
                 let name = (feed, held.seq, *held.id.as_bytes());
-                entries.insert(name, Entry { branch, ttl, here, state });
+                entries.insert(name, Entry { branch, ttl, age, here, state });
                 Ok(true)
             })?;
         }

@@ -12,9 +12,9 @@ mod disk;
 pub mod home;
 pub mod ledger;
 mod seed;
-mod world;
+pub mod swarm;
 
 pub use crash::{Crash, CrashRun};
 pub use disk::{Crashes, Disk, Journal};
 pub use seed::Seed;
-pub use world::{Ending, World};
+pub use swarm::{Ending, Options, Swarm};
