@@ -336,11 +336,11 @@ fn remember(
     if opening.for_feed == Some(me) {
         row.ack = opening.ack;
     }
-    row.wants = reading
-        .wants
-        .iter()
-        .map(|want| (want.feed, want.first, want.last, want.what == What::Payloads))
-        .collect();
+    // A bundle of some feeds tells of these alone.
+    if whole {
+        let want = |want: &Want| (want.feed, want.first, want.last, want.what == What::Payloads);
+        row.wants = reading.wants.iter().map(want).collect();
+    }
     let heads: Vec<_> = reading
         .heads
         .iter()

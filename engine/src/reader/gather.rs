@@ -82,7 +82,7 @@ impl Reader {
         let mut wants = self.wants(&rows)?;
         let mut opening = self.opening(request, &key)?;
         let mut plan = self.plan(request, &rows)?;
-        let mut jobs = Self::forks(&rows);
+        let mut jobs = self.forks(&rows, request.for_peer.as_ref())?;
         let mut gathered = Gathered::default();
         let (_, front) = FileWriter::new(opening, heads.clone(), &wants, &key);
         if let Some(limit) = request.max_bytes {
@@ -142,10 +142,24 @@ impl Reader {
         Ok(plan)
     }
 
-    /// The fork proofs that go in: of every forked feed.
-    fn forks(rows: &[(u32, FeedRow)]) -> VecDeque<Job> {
-        let forked = rows.iter().filter(|(_, row)| row.fork_seq.is_some() && row.branch == 0);
-        forked.map(|(number, _)| Job::Fork(*number)).collect()
+    /// The fork proofs that go in: those that the reader is not known to have.
+    fn forks(
+        &self,
+        rows: &[(u32, FeedRow)],
+        peer: Option<&FeedId>,
+    ) -> Result<VecDeque<Job>, StoreError> {
+        let mut jobs = VecDeque::new();
+        for (number, row) in rows.iter().filter(|(_, row)| row.branch == 0) {
+            let Some(fork) = row.fork_seq else { continue };
+            let stated = match peer {
+                Some(peer) => self.snapshot.peer_head(peer, &row.id)?,
+                None => None,
+            };
+            if stated.is_none_or(|(_, _, known)| known != fork) {
+                jobs.push_back(Job::Fork(*number));
+            }
+        }
+        Ok(jobs)
     }
 
     pub(super) fn device_key(&self) -> Result<SecretKey, StoreError> {
@@ -233,13 +247,44 @@ impl Reader {
             runs.into_iter().map(above).filter(|run| run.0 <= run.1).collect()
         };
         let wants = self.snapshot.peer(peer)?.map(|peer| peer.wants).unwrap_or_default();
-        for (_, first, last, _) in wants.iter().filter(|want| want.0 == row.id && !want.3) {
+        for (_, first, last, payloads) in wants.iter().filter(|want| want.0 == row.id) {
             let run = ((*first).max(row.floor), (*last).min(head));
-            if run.0 <= run.1 && run.1 <= known {
+            if run.0 > run.1 || run.1 > known {
+                continue;
+            }
+            if *payloads {
+                lacking.extend(self.with_age(row, run)?);
+            } else {
                 lacking.push(run);
             }
         }
         Ok(merged(lacking))
+    }
+
+    /// The runs by which wanted payloads with a lifetime travel: their age stands in the segment, so
+    /// each goes with what follows it up to the next signature.
+    fn with_age(
+        &self,
+        row: &FeedRow,
+        (first, last): (u64, u64),
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let Some(number) = self.snapshot.number(&row.id, row.branch)? else {
+            return Ok(Vec::new());
+        };
+        let last = last.min(first.saturating_add(PAYLOADS_A_WANT).saturating_sub(1));
+        let (mut runs, mut open) = (Vec::new(), None);
+        self.snapshot.scan(number, first, window(last).1.min(row.head()), &mut |held| {
+            if held.ttl > 0 && held.payload.is_some() && held.seq <= last {
+                open = open.or(Some(held.seq));
+            }
+            if held.signature.is_some()
+                && let Some(from) = open.take()
+            {
+                runs.push((from, held.seq));
+            }
+            Ok(open.is_some() || held.seq < last)
+        })?;
+        Ok(runs)
     }
 
     /// Payloads that came after their entries and that the peer is not known to hold.
@@ -255,10 +300,13 @@ impl Reader {
         for (feed, first, last, payloads) in &memory.wants {
             let number = rows.iter().find(|(_, row)| row.branch == 0 && row.id == *feed);
             if let (Some((number, _)), true) = (number, *payloads) {
-                late.extend((*first..=*last).take(64).map(|seq| (*number, seq)));
+                let wanted = *first..=(*last).min(first.saturating_add(PAYLOADS_A_WANT - 1));
+                late.extend(wanted.map(|seq| (*number, seq)));
             }
         }
-        if let Some((position, hash)) = memory.ack
+        // What the peer lacked it said, unless that was more than can be said.
+        if memory.wants.len() as u64 >= WANTS
+            && let Some((position, hash)) = memory.ack
             && self.snapshot.arrival(position)?.is_some_and(|arrival| arrival.hash == hash)
         {
             let carried: BTreeSet<u32> = rows.iter().map(|(number, _)| *number).collect();
@@ -550,6 +598,8 @@ struct Room {
     head: u64,
 }
 
+/// Most payloads that one want is answered with.
+const PAYLOADS_A_WANT: u64 = 64;
 /// Most bytes of the last frame.
 const END_BYTES: u64 = 16;
 /// Most bytes that a feed takes among the heads.

@@ -102,3 +102,44 @@ fn a_size_limit_takes_the_newest_first_and_is_kept() {
     assert_eq!(b.export(&a.feed()), a.export(&a.feed()), "the gap is filled later");
     b.check();
 }
+
+/// Two devices that follow each other and know what the other holds.
+fn friends() -> (Device, Device) {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.node.follow(a.now, &b.feed()).unwrap();
+    b.node.follow(b.now, &a.feed()).unwrap();
+    b.read(&a.bundle_all());
+    a.read(&b.bundle_all());
+    b.read(&a.bundle_for(b.feed()));
+    (a, b)
+}
+
+#[test]
+fn a_large_payload_does_not_go_back_where_it_came_from() {
+    let (mut a, mut b) = friends();
+    a.write(&"long ".repeat(500));
+    b.read(&a.bundle_for(b.feed()));
+    let back = b.bundle_for(a.feed());
+    assert!(back.len() < 700, "{} bytes for one who has everything", back.len());
+}
+
+#[test]
+fn a_small_bundle_does_not_take_back_what_its_maker_wants() {
+    let (mut a, mut b) = friends();
+    a.write(&"long ".repeat(500));
+    a.write("short");
+    // Cut before the payload that follows the segment.
+    let bundle = a.bundle_for(b.feed());
+    b.read(&bundle[..bundle.len() - 2_000]);
+    assert_eq!(b.reader().status().unwrap().missing_payloads, 1);
+    a.read(&b.bundle_for(a.feed()));
+    let request = BundleRequest {
+        max_bytes: Some(600),
+        for_peer: Some(a.feed()),
+        ..BundleRequest::default()
+    };
+    let small = b.bundle(&request);
+    assert_eq!(a.read(&small).refused, 0);
+    b.read(&a.bundle_for(b.feed()));
+    assert_eq!(b.export(&a.feed()), a.export(&a.feed()));
+}

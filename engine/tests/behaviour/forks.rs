@@ -176,3 +176,23 @@ fn a_restored_account_is_a_new_feed_of_the_same_person() {
     assert_eq!(new.class.name(), "followed", "whom one follows is followed on every device");
     b.check();
 }
+
+#[test]
+fn a_proof_goes_to_those_who_do_not_know_it() {
+    let (mut a, mut copy) = twins();
+    a.write_many((0..30).map(|n| format!("left {n}")));
+    copy.write_many((0..30).map(|n| format!("right {n}")));
+    let (mut b, mut c) = (Device::new(2), Device::new(3));
+    b.node.follow(b.now, &c.feed()).unwrap();
+    c.node.follow(c.now, &b.feed()).unwrap();
+    for twin in [&a, &copy] {
+        b.read(&twin.bundle_all());
+    }
+    c.read(&b.bundle_all());
+    assert_eq!(view(&c, &a.feed()), view(&b, &a.feed()));
+    b.read(&c.bundle_all());
+    let again = b.bundle_for(c.feed());
+    assert!(again.len() < 3_500, "{} bytes for one who knows of the fork", again.len());
+    c.read(&again);
+    assert_eq!(view(&c, &a.feed()), view(&b, &a.feed()));
+}

@@ -106,3 +106,22 @@ fn a_liar_cannot_age_a_message_away() {
     assert_eq!(states(&b, &a.feed()).last(), Some(&State::Ended));
     b.check();
 }
+
+#[test]
+fn a_bundle_made_for_its_reader_undoes_a_lie_about_age() {
+    let (mut a, mut b, mut late) = (Device::new(1), Device::new(2), Device::new(3));
+    a.node.follow(a.now, &b.feed()).unwrap();
+    b.node.follow(b.now, &a.feed()).unwrap();
+    a.write_ttl("not for long", 2);
+    a.write_ttl("nor this", 2);
+    late.read(&a.bundle_all());
+    // It holds them beyond their lifetime and says so, where another has just heard of them.
+    late.now.tick += 3 * 3_600_000;
+    late.write("the clock moves on");
+    b.read(&late.bundle_all());
+    assert_eq!(states(&b, &a.feed())[2..], [State::Expired, State::Expired]);
+    a.read(&b.bundle_all());
+    b.read(&a.bundle_for(b.feed()));
+    assert_eq!(b.texts(&a.feed()), ["not for long", "nor this"]);
+    b.check();
+}
