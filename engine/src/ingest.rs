@@ -348,7 +348,7 @@ pub(crate) fn fit(
     limit: u64,
 ) -> Result<(), StoreError> {
     let held = writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0);
-    let mut left = held.saturating_sub(limit);
+    let left = held.saturating_sub(limit);
     if left == 0 {
         for (number, row) in writer.all_rows()? {
             if row.class == class {
@@ -357,13 +357,40 @@ pub(crate) fn fit(
         }
         return Ok(());
     }
-    let carriers = match class {
-        CarryClass::Stranger => writer.carriers()?.into_iter().map(|carrier| carrier.0).collect(),
-        _ => vec![0],
-    };
-    for carrier in carriers {
-        if left > 0 {
-            left = room::evict(writer, class, carrier, None, left)?;
+    shed(writer, class, limit, left)
+}
+
+/// Evicts what a change of classes brought over a quota.
+pub(crate) fn keep_within(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    let quotas = writer.quotas()?;
+    for class in CarryClass::ALL {
+        let held = writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0);
+        if let Some(limit) = quotas.limit(class).filter(|limit| held > *limit) {
+            shed(writer, class, limit, held.saturating_sub(limit))?;
+        }
+    }
+    Ok(())
+}
+
+/// Evicts so many bytes of a class; of strangers' feeds those go whose carriers hold the most, and no
+/// carrier falls below its share.
+fn shed(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    limit: u64,
+    mut left: u64,
+) -> Result<(), StoreError> {
+    if class != CarryClass::Stranger {
+        return room::evict(writer, class, 0, None, left).map(drop);
+    }
+    let mut carriers = writer.carriers()?;
+    carriers.sort_by_key(|(number, _, held)| (std::cmp::Reverse(*held), *number));
+    let share = limit.checked_div(carriers.len() as u64).unwrap_or(0);
+    for (carrier, _, held) in carriers {
+        let gives = left.min(held.saturating_sub(share));
+        if gives > 0 {
+            let missing = room::evict(writer, class, carrier, None, gives)?;
+            left = left.saturating_sub(gives.saturating_sub(missing));
         }
     }
     Ok(())

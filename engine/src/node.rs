@@ -386,6 +386,7 @@ impl Node {
             }
             writer.forgive(feed)?;
             ingest::reclassify(writer)?;
+            ingest::keep_within(writer)?;
             Ok(true)
         })
     }
@@ -411,6 +412,7 @@ impl Node {
                 }
             }
             ingest::reclassify(writer)?;
+            ingest::keep_within(writer)?;
             Ok(true)
         })
     }
@@ -425,6 +427,7 @@ impl Node {
             if writer.relation(feed)? == Some(state) {
                 writer.set_relation(feed, None)?;
                 ingest::reclassify(writer)?;
+                ingest::keep_within(writer)?;
             }
             Ok(())
         })

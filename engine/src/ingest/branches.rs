@@ -6,9 +6,12 @@
 
 use crate::entry::EntryId;
 use crate::fork::{Chain, ForkProof, VerifiedFork};
-use crate::ingest::{Incoming, OWN, Outcome, Refusal, Source, effects, new_entry, refresh, take};
+use crate::ingest::{
+    Incoming, OWN, Outcome, Refusal, Source, cost, effects, new_entry, refresh, room, take,
+};
 use crate::limits::FORK_CHAIN;
-use crate::store::{ArrivalKind, FeedRow, StoreError, Stored, Writer};
+use crate::policy::CarryClass;
+use crate::store::{ArrivalKind, FEED_COST, FeedRow, StoreError, Stored, Writer};
 
 /// The chains of a feed: the main one and, if it is forked, the second branch from the fork on.
 #[derive(Debug, Clone, Copy)]
@@ -249,6 +252,9 @@ fn deeper(
     if theirs >= ours {
         return Ok(Outcome::Left(Refusal::OtherBranch, incoming.entries.len() as u64));
     }
+    if !has_room(writer, slots.main, incoming, at)? {
+        return Ok(no_room(incoming));
+    }
     writer.truncate(slot, at)?;
     put(writer, source, slot, incoming, at)
 }
@@ -277,8 +283,36 @@ fn third(
     if is_own || (worst.is_some() && theirs >= worst) {
         return Ok(Outcome::Left(Refusal::OtherBranch, incoming.entries.len() as u64));
     }
+    if !has_room(writer, slots.main, incoming, at)? {
+        return Ok(no_room(incoming));
+    }
     writer.truncate(loser, at)?;
     put(writer, source, loser, incoming, at)
+}
+
+/// Whether there is room for the entries of a segment from `at` on; if not, they are left out.
+fn has_room(
+    writer: &mut Writer<'_>,
+    main: u32,
+    incoming: &Incoming,
+    at: u64,
+) -> Result<bool, StoreError> {
+    let row = writer.row(main)?.clone();
+    let pieces = (at..=incoming.last_seq()).filter_map(|seq| incoming.piece(seq));
+    let bytes = pieces.map(cost).sum::<u64>().saturating_add(FEED_COST);
+    if row.class == CarryClass::Own
+        || room::make(writer, row.class, row.carrier, Some(main), bytes)?
+    {
+        return Ok(true);
+    }
+    let count = incoming.last_seq().saturating_sub(at).saturating_add(1);
+    writer.heads.counts.left_out_entries += count;
+    Ok(false)
+}
+
+/// What is answered where [`has_room`] finds none.
+fn no_room(incoming: &Incoming) -> Outcome {
+    Outcome::Left(Refusal::NoRoom, incoming.entries.len() as u64)
 }
 
 /// Keeps the entries of a segment from `at` on in a chain that ends just before.
@@ -316,6 +350,9 @@ fn begin_second(
     incoming: &Incoming,
     at: u64,
 ) -> Result<Outcome, StoreError> {
+    if !has_room(writer, main, incoming, at)? {
+        return Ok(no_room(incoming));
+    }
     let row = writer.row(main)?.clone();
     let slot = writer.add_feed(FeedRow {
         branch: 1,

@@ -148,3 +148,36 @@ fn what_is_left_out_or_dropped_is_counted_also_where_nothing_of_a_feed_is_kept()
     assert_eq!(b.reader().status().unwrap().counts.blocked_entries, 3, "what was held goes too");
     b.check();
 }
+
+#[test]
+fn a_feed_that_is_followed_no_longer_has_a_strangers_room() {
+    let mut b = Device::new(1);
+    let mut known = Device::new(2);
+    known.write_many((0..100).map(|n| format!("known {n} {}", "x".repeat(300))));
+    b.node.set_quota(b.now, CarryClass::Stranger, 20_000).unwrap();
+    b.node.follow(b.now, &known.feed()).unwrap();
+    b.read(&known.bundle_all());
+    assert!(used(&b, CarryClass::Followed) > 30_000);
+    b.node.unfollow(b.now, &known.feed()).unwrap();
+    let strangers = used(&b, CarryClass::Stranger);
+    assert!((5_000..=20_000).contains(&strangers), "{strangers} bytes of 20,000");
+    assert_eq!(b.texts(&known.feed()).last(), known.texts(&known.feed()).last());
+    b.check();
+}
+
+#[test]
+fn branches_of_strangers_feeds_take_room_like_all_else() {
+    let mut b = Device::new(1);
+    b.node.set_quota(b.now, CarryClass::Stranger, 40_000).unwrap();
+    for number in 10..30 {
+        // Two devices made of the same secrets are one feed that goes two ways.
+        let (mut left, mut right) = (Device::new(number), Device::new(number));
+        left.write("left");
+        right.write_many((0..30).map(|n| format!("right {n} {}", "x".repeat(900))));
+        b.read(&left.bundle_all());
+        b.read(&right.bundle_all());
+        let used = used(&b, CarryClass::Stranger);
+        assert!(used <= 40_000, "{used} bytes after {} feeds", number - 9);
+        b.check();
+    }
+}
