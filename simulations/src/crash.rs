@@ -247,7 +247,8 @@ impl Closing {
 impl Goal {
     fn difference(&self, reached: &Self) -> Option<String> {
         let only = |a: &Self, b: &Self| {
-            let lacking = a.entries.iter().filter(|(name, held)| b.entries.get(*name) != Some(held));
+            let lacking =
+                a.entries.iter().filter(|(name, held)| b.entries.get(*name) != Some(held));
             lacking.map(|(name, held)| (name.0, name.1, *held)).take(4).collect::<Vec<_>>()
         };
         if self.entries != reached.entries {

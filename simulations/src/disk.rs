@@ -29,11 +29,20 @@ struct State {
     /// At the end of this sync power goes.
     power_until: Option<u64>,
     off: bool,
-    /// Bytes that the disk has room for, and whether it finds out only when they are written.
-    room: Option<(usize, bool)>,
+    /// The disk is full beyond.
+    full: Option<Full>,
     /// Of so many syncs one keeps nothing.
     lies: Option<u64>,
     journal: Option<Journal>,
+}
+
+/// How a disk is full.
+#[derive(Debug, Clone, Copy)]
+enum Full {
+    /// It refuses to be longer than this.
+    Beyond(usize),
+    /// It takes so many bytes more to be written, wherever.
+    After(usize),
 }
 
 /// One change of a disk.
@@ -110,17 +119,18 @@ impl Disk {
         Self::holding(survivors(bytes, &pending, seed))
     }
 
-    /// The disk has room for so many bytes beyond what it holds. If `late`, it takes any length and
-    /// finds out only when something is written there.
-    pub fn fill(&self, spare: usize, late: bool) {
+    /// The disk gets no longer than by so many bytes; or, if it promised room that it does not have,
+    /// so many bytes more can be written, wherever.
+    pub fn fill(&self, spare: usize, promised: bool) {
         let mut state = self.state();
-        state.room = Some((state.bytes.len().saturating_add(spare), late));
+        let beyond = Full::Beyond(state.bytes.len().saturating_add(spare));
+        state.full = Some(if promised { Full::After(spare) } else { beyond });
     }
 
     /// There is room again, and power.
     pub fn mend(&self) {
         let mut state = self.state();
-        (state.room, state.power_until) = (None, None);
+        (state.full, state.power_until) = (None, None);
     }
 
     /// Bytes of the disk.
@@ -216,7 +226,8 @@ impl Undo {
 /// Writes as much of some data as lies within a disk.
 fn put(bytes: &mut [u8], at: usize, data: &[u8]) {
     let end = at.saturating_add(data.len()).min(bytes.len());
-    if let (Some(place), Some(data)) = (bytes.get_mut(at..end), data.get(..end.saturating_sub(at))) {
+    if let (Some(place), Some(data)) = (bytes.get_mut(at..end), data.get(..end.saturating_sub(at)))
+    {
         place.copy_from_slice(data);
     }
 }
@@ -338,7 +349,9 @@ impl StorageBackend for Disk {
         let mut state = self.state();
         state.powered()?;
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        if state.room.is_some_and(|(room, late)| !late && len > room) {
+        if let Some(Full::Beyond(room)) = state.full
+            && len > room
+        {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let tail = state.bytes.get(len..).unwrap_or_default().to_vec();
@@ -355,8 +368,8 @@ impl StorageBackend for Disk {
         let mut state = self.state();
         state.powered()?;
         let place = place(offset, data.len())?;
-        if state.room.is_some_and(|(room, _)| place.end > room) {
-            return Err(io::ErrorKind::StorageFull.into());
+        if let Some(Full::After(left)) = &mut state.full {
+            *left = left.checked_sub(data.len()).ok_or(io::ErrorKind::StorageFull)?;
         }
         let before = state.bytes.get(place.clone()).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
         state.change(Op::Write(place.start, data.to_vec()), Undo::Bytes(place.start, before));
@@ -428,8 +441,8 @@ mod tests {
         assert!(disk.set_len(2 * SECTOR as u64).is_ok());
         let full = disk.set_len(3 * SECTOR as u64).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-        disk.fill(0, true);
-        assert!(disk.set_len(3 * SECTOR as u64).is_ok());
+        disk.fill(1, true);
+        assert!(disk.set_len(3 * SECTOR as u64).is_ok() && disk.write(0, &[0]).is_ok());
         let full = disk.write(2 * SECTOR as u64, &[0]).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
         disk.mend();

@@ -147,8 +147,7 @@ impl Ledger {
         self.entries.clear();
         for (name, entry) in &holdings.entries {
             let Some(info) = holdings.feeds.get(&name.0) else { continue };
-            let told =
-                Told { own: info.own, ttl: entry.ttl, here: entry.here, class: info.class };
+            let told = Told { own: info.own, ttl: entry.ttl, here: entry.here, class: info.class };
             self.entries.insert(*name, told);
         }
         self.taken_back.extend(&holdings.taken_back);

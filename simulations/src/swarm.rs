@@ -240,12 +240,11 @@ impl Swarm {
         let room = self.devices.len() < DEVICES;
         let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
         let line = match what {
-            0 => {
+            0 | 1 if device.restore(&mut self.seed)? => "is put back from its copy",
+            0 | 1 => {
                 device.save();
                 "is copied"
             }
-            1 if device.restore(&mut self.seed)? => "is put back from its copy",
-            1 => return Ok(()),
             _ if room => {
                 let twin = device.twin(&mut self.seed)?;
                 self.devices.push(twin);
@@ -540,6 +539,7 @@ impl Swarm {
         self.note("the faults stop".to_owned());
         for at in self.present() {
             self.forgive(at)?;
+            self.rest(at)?;
         }
         let mut bundles = Vec::new();
         for round in 0..=HEALING_ROUNDS {
@@ -553,21 +553,31 @@ impl Swarm {
                 self.broken.push(format!("{HEALING_ROUNDS} rounds, and still something is new"));
             }
         }
+        for at in self.present() {
+            self.rest(at)?;
+        }
         self.check_convergence(false)?;
         self.check_order()?;
         self.check_repetition(&bundles)?;
         self.check_quiet()?;
+        self.minutes += 100 * 60;
         for at in self.present() {
             let Some(device) = self.devices.get_mut(at) else { continue };
             if let Some(home) = &mut device.home {
                 home.pass(100 * 60);
-                home.rest()?;
             }
-            let found = device.settle()?;
-            self.breaks(at, found);
+            self.rest(at)?;
             self.check_sound(at)?;
         }
         self.check_convergence(true)
+    }
+
+    /// A device does all work that waits, so that what is over is gone.
+    fn rest(&mut self, at: usize) -> Result<(), WriteError> {
+        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+        let Some(home) = &mut device.home else { return Ok(()) };
+        home.rest()?;
+        self.settle(at)
     }
 
     /// A device takes back every block and follows every device's feed.

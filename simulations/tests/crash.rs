@@ -35,7 +35,10 @@ fn a_disk_whose_sync_lies_is_caught() {
         let run = CrashRun::record(Some(one_of)).expect("until power goes a lie is not noticed");
         let found = examine(&run, 10);
         let lost = found.iter().filter(|(_, finding)| finding.contains("lost"));
-        assert!(lost.count() > 0, "one sync of {one_of} kept nothing, and nobody noticed: {found:?}");
+        assert!(
+            lost.count() > 0,
+            "one sync of {one_of} kept nothing, and nobody noticed: {found:?}"
+        );
     }
 }
 

@@ -77,5 +77,8 @@ fn tell(seed: u64, ending: &Ending, whole: bool, out: &mut dyn Write) -> std::io
     for line in ending.log.iter().skip(skipped) {
         writeln!(out, "  {line}")?;
     }
-    writeln!(out, "  again: cargo run --release -p thistle-simulations --bin swarm -- --seed {seed}")
+    writeln!(
+        out,
+        "  again: cargo run --release -p thistle-simulations --bin swarm -- --seed {seed}"
+    )
 }

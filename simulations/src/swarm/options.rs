@@ -63,7 +63,7 @@ impl Options {
         };
         let (lost, late, cut, flipped) = (maybe(40), maybe(40), maybe(40), maybe(40));
         let (aged, small, clocks, reboots) = (maybe(30), maybe(40), maybe(40), maybe(10));
-        let (power, full, copies, moves) = (maybe(25), maybe(20), maybe(6), maybe(6));
+        let (power, full, copies, moves) = (maybe(25), maybe(25), maybe(20), maybe(10));
         let (strangers, lifetimes) = (maybe(20), maybe(40));
         let (retractions, decisions) = (maybe(8), maybe(8));
         Self {

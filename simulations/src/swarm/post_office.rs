@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use thistle_engine::bundle::{FileReader, FileWriter, Frame, Head, Opening, Read, Want, What};
+use thistle_engine::fork::ForkProof;
 use thistle_engine::key::{FeedId, SecretKey};
 use thistle_engine::limits::AGE_MINUTES;
 use thistle_engine::segment::UnverifiedSegment;
@@ -19,8 +20,8 @@ pub(super) struct Letter {
     pub(super) segments: Vec<(FeedId, u64, u64)>,
     /// Payloads that travel by themselves.
     pub(super) payloads: Vec<(FeedId, u64)>,
-    /// Fork proofs.
-    pub(super) forks: u64,
+    /// Fork proofs: of which feed, from which entry on.
+    pub(super) forks: Vec<(FeedId, u64)>,
 }
 
 impl Letter {
@@ -43,7 +44,11 @@ impl Letter {
                     }
                 }
                 Frame::Payload { feed, seq, .. } => letter.payloads.push((feed, seq)),
-                Frame::Fork(_) => letter.forks += 1,
+                Frame::Fork(bytes) => {
+                    if let Ok(Ok(fork)) = ForkProof::decode(bytes).map(ForkProof::verify) {
+                        letter.forks.push((*fork.feed(), fork.fork_seq()));
+                    }
+                }
                 Frame::Statement(_) | Frame::End { .. } | Frame::Unknown { .. } => {}
             }
         }

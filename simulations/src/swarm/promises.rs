@@ -11,7 +11,7 @@
 //! The first flight of promise 3 and promises 4 (carriers cannot read) and 5 (strangers learn
 //! little) need sessions and sealing, and get their checkers with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use thistle_engine::bundle::Head;
 use thistle_engine::key::FeedId;
@@ -80,7 +80,9 @@ impl Swarm {
         for (name, entry) in &holdings.entries {
             let Some(info) = holdings.feeds.get(&name.0) else { continue };
             let own_fork = info.forked.is_some() && device.wrote.contains(&name.0);
-            if !self.feeds.contains(&name.0) || own_fork {
+            // What lies beyond a gap is announced to nobody until the gap closes.
+            let beyond = info.forked.is_none() && name.1 > info.head;
+            if !self.feeds.contains(&name.0) || own_fork || beyond {
                 continue;
             }
             // A retraction on a branch that is not kept reaches those who saw it in time; and who
@@ -104,7 +106,8 @@ impl Swarm {
         bundles: &[(usize, Vec<u8>)],
     ) -> Result<(), WriteError> {
         for at in self.present() {
-            let Some(home) = self.devices.get_mut(at).and_then(|device| device.home.as_mut()) else {
+            let Some(home) = self.devices.get_mut(at).and_then(|device| device.home.as_mut())
+            else {
                 continue;
             };
             let before = Holdings::of(&home.node)?;
@@ -155,23 +158,21 @@ impl Swarm {
 
     // ---- 6: no clock ----
 
-    /// What stands in the channel stands in the same order everywhere.
+    /// What stands in the channel stands in the same order everywhere, but on devices whose own feed
+    /// forked: they keep a branch that others may not, and what it was an answer to.
     pub(super) fn check_order(&mut self) -> Result<(), WriteError> {
         let mut orders: Vec<(usize, Vec<Name>)> = Vec::new();
-        let mut forked: BTreeSet<FeedId> = BTreeSet::new();
         for at in self.present() {
-            let Some(home) = self.home(at) else { continue };
+            let Some(device) = self.devices.get(at) else { continue };
+            let Some(home) = &device.home else { continue };
             let reader = home.node.reader()?;
-            forked.extend(reader.feeds()?.iter().filter(|i| i.forked.is_some()).map(|i| i.feed));
+            if reader.feeds()?.iter().any(|info| info.own && info.forked.is_some()) {
+                continue;
+            }
             let query = Query { channel: Some(PLAZA.to_owned()), ..Query::default() };
-            let hits = reader.query(&query)?.into_iter();
-            let name = |held: thistle_engine::Held| (held.feed, held.seq, *held.id.as_bytes());
-            orders.push((at, hits.map(|hit| name(hit.held)).collect()));
-        }
-        // Of a forked feed its own device may hold another branch than the rest.
-        let common = |name: &Name| self.feeds.contains(&name.0) && !forked.contains(&name.0);
-        for (_, order) in &mut orders {
-            order.retain(common);
+            let held = reader.query(&query)?.into_iter().map(|hit| hit.held);
+            let names = held.map(|held| (held.feed, held.seq, *held.id.as_bytes()));
+            orders.push((at, names.filter(|name| self.feeds.contains(&name.0)).collect()));
         }
         let Some((first, expected)) = orders.first().cloned() else { return Ok(()) };
         for (at, order) in orders {
@@ -265,7 +266,8 @@ fn superfluous(letter: &Letter, told: &Letter, reader: Option<&FeedId>) -> Vec<S
     let mut found = Vec::new();
     let stated = |feed: &FeedId| told.heads.get(feed);
     let forked = |feed: &FeedId| {
-        let one = |letter: &Letter| letter.heads.get(feed).is_some_and(|head| head.forked.is_some());
+        let one =
+            |letter: &Letter| letter.heads.get(feed).is_some_and(|head| head.forked.is_some());
         one(letter) || one(told)
     };
     for (feed, first, last) in &letter.segments {
@@ -280,10 +282,17 @@ fn superfluous(letter: &Letter, told: &Letter, reader: Option<&FeedId>) -> Vec<S
             found.push(format!("{feed:?} {first} to {last} for its own author"));
         }
     }
+    for (feed, seq) in &letter.forks {
+        if stated(feed).is_some_and(|head| head.forked == Some(*seq)) {
+            found.push(format!("the proof that {feed:?} forked at {seq} for one who knows"));
+        }
+    }
     let all_wanted = (told.wants.len() as u64) < WANTS;
     for (feed, seq) in &letter.payloads {
-        let with_entry =
-            letter.segments.iter().any(|(of, first, last)| of == feed && first <= seq && seq <= last);
+        let with_entry = letter
+            .segments
+            .iter()
+            .any(|(of, first, last)| of == feed && first <= seq && seq <= last);
         let Some(Head { head, .. }) = stated(feed) else { continue };
         let unasked = !told.wants(feed, *seq, true) && seq <= head;
         if all_wanted && unasked && !with_entry && !forked(feed) {
@@ -303,9 +312,8 @@ fn difference(
         a.0 == b.0 && (a.1 == b.1 || either)
     };
     let only = |a: &BTreeMap<Name, (u8, Payload)>, b: &BTreeMap<Name, (u8, Payload)>| {
-        let lacking = a
-            .iter()
-            .filter(|(name, held)| !b.get(*name).is_some_and(|other| same(held, other)));
+        let lacking =
+            a.iter().filter(|(name, held)| !b.get(*name).is_some_and(|other| same(held, other)));
         lacking.map(|(name, held)| (name.1, held.0, held.1)).take(4).collect::<Vec<_>>()
     };
     let (here, there) = (only(&found.1, &expected.1), only(&expected.1, &found.1));
