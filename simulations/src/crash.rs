@@ -6,9 +6,11 @@
 //! before, `doctor` has to be silent, and the node has to go on: nothing it gave away before is
 //! contradicted, and it ends where the run without a crash ended.
 
+mod keeping;
 mod script;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use thistle_engine::content::{Content, Post};
 use thistle_engine::key::FeedId;
@@ -20,6 +22,8 @@ use crate::home::Home;
 use crate::ledger::{Holdings, Ledger, Name, unsound};
 use crate::{Disk, Seed};
 
+pub use keeping::Keeping;
+
 /// Under this name the run notes how far its import came.
 pub(crate) const MARK: [u8; 32] = [9; 32];
 
@@ -27,6 +31,7 @@ pub(crate) const MARK: [u8; 32] = [9; 32];
 #[derive(Debug)]
 pub struct CrashRun {
     journal: Journal,
+    store: Disk,
     moments: Vec<Moment>,
     closing: Closing,
     goal: Goal,
@@ -87,12 +92,17 @@ impl CrashRun {
         let mut recorder = script::Recorder::begin(disk)?;
         recorder.play()?;
         let script::Recorder { mut home, moments, closing, mut findings, .. } = recorder;
-        let journal = home.disk.journal();
+        let (journal, store) = (home.disk.journal(), home.disk.copy());
         let mut seed = Seed::new(0);
         home = Home::open(home.disk.copy(), home.now, &mut seed)?;
         closing.run(&mut home, &mut findings)?;
         let goal = closing.goal(&home)?;
-        Ok(Self { journal, moments, closing, goal, findings })
+        Ok(Self { journal, store, moments, closing, goal, findings })
+    }
+
+    /// The disk as the run left it.
+    pub fn store(&self) -> Disk {
+        self.store.copy()
     }
 
     /// How many syncs the run made.
@@ -122,8 +132,12 @@ impl CrashRun {
                 let mut seed = Seed::new((sync as u64) << 20 | tear);
                 let disk = crashes.image(&mut seed);
                 let mut findings = Vec::new();
-                if let Err(error) = self.recover(sync, disk, &mut seed, &mut findings) {
-                    findings.push(format!("{error}: {error:?}"));
+                // A panic is a finding like others, and says where.
+                let recover = || self.recover(sync, disk, &mut seed, &mut findings);
+                match catch_unwind(AssertUnwindSafe(recover)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => findings.push(format!("{error}: {error:?}")),
+                    Err(_) => findings.push("a panic".to_owned()),
                 }
                 found.extend(findings.into_iter().map(|finding| (crash, finding)));
             }

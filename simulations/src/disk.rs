@@ -62,6 +62,8 @@ enum Undo {
 /// All that a disk was told in one run.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
+    /// What was there when it began.
+    base: Vec<u8>,
     epochs: Vec<Epoch>,
     open: Vec<Op>,
 }
@@ -77,18 +79,25 @@ impl Disk {
     /// A disk that remembers all it is told.
     pub fn recording() -> Self {
         let disk = Self::default();
-        disk.state().journal = Some(Journal::default());
+        disk.record();
         disk
+    }
+
+    /// Begins to remember all it is told.
+    pub fn record(&self) {
+        let mut state = self.state();
+        state.journal = Some(Journal { base: state.bytes.clone(), ..Journal::default() });
+    }
+
+    /// A disk that holds these bytes.
+    pub fn holding(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(State { bytes, ..State::default() })))
     }
 
     /// Another disk with the same bytes, as a copy of a home.
     #[must_use]
     pub fn copy(&self) -> Self {
         Self::holding(self.state().bytes.clone())
-    }
-
-    fn holding(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { bytes, ..State::default() })))
     }
 
     /// From now on one of so many syncs says it is done and keeps nothing.
@@ -163,7 +172,7 @@ impl Journal {
     /// Walks through the run: for every sync, and for the end of the run, what surely is on the disk
     /// and what may be.
     pub fn crashes(&self) -> Crashes<'_> {
-        Crashes { journal: self, base: Vec::new(), pending: Vec::new(), done: 0 }
+        Crashes { journal: self, base: self.base.clone(), pending: Vec::new(), done: 0 }
     }
 }
 

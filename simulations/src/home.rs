@@ -95,6 +95,8 @@ impl Reading {
                 Event::LeftOut { .. }
                 | Event::Progress { .. }
                 | Event::ForkFound { .. }
+                | Event::Restored { .. }
+                | Event::Upgraded { .. }
                 | Event::Idle { .. } => {}
             }
         }

@@ -144,10 +144,13 @@ impl Ledger {
     }
 
     fn replace(&mut self, holdings: &Holdings) {
-        self.entries.clear();
+        let before = std::mem::take(&mut self.entries);
         for (name, entry) in &holdings.entries {
             let Some(info) = holdings.feeds.get(&name.0) else { continue };
-            let told = Told { own: info.own, ttl: entry.ttl, here: entry.here, class: info.class };
+            // What comes later of an own feed that forked was written by a copy of this device.
+            let was_own = before.get(name).is_some_and(|told| told.own);
+            let own = was_own || (info.own && info.forked.is_none());
+            let told = Told { own, ttl: entry.ttl, here: entry.here, class: info.class };
             self.entries.insert(*name, told);
         }
         self.taken_back.extend(&holdings.taken_back);

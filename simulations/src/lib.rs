@@ -14,7 +14,7 @@ pub mod ledger;
 mod seed;
 pub mod swarm;
 
-pub use crash::{Crash, CrashRun};
+pub use crash::{Crash, CrashRun, Keeping};
 pub use disk::{Crashes, Disk, Journal};
 pub use seed::Seed;
-pub use swarm::{Ending, Options, Swarm};
+pub use swarm::{Ending, Options, Sabotage, Swarm};

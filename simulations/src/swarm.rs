@@ -55,6 +55,27 @@ impl Ending {
     }
 }
 
+/// Something that a world does wrong on purpose, so that a checker has to notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Every second sync of a disk keeps nothing.
+    LyingDisks,
+    /// In the end one device hears nothing.
+    Deaf,
+    /// A device writes between two readings of the same bytes.
+    Restless,
+    /// What makers of bundles said to hold is remembered as more than it was.
+    Boasts,
+    /// Clocks run ten times as fast as the world.
+    FastClocks,
+    /// What one device shows first is taken to be last.
+    Disorder,
+    /// Strangers take more than they are taken to be allowed.
+    Overfull,
+    /// A device writes on from a copy while others hold what it wrote before.
+    Amnesia,
+}
+
 /// A world of nodes.
 #[derive(Debug)]
 pub struct Swarm {
@@ -73,8 +94,13 @@ pub struct Swarm {
     /// When each entry with a lifetime was written, and the lifetime in minutes.
     born: BTreeMap<Name, (u64, u64)>,
     texts: u64,
+    /// Somebody copied the bare file of a home and used the copy, without a backup being made. Under
+    /// one name there are two states now, and what was stated under it can be more than is there:
+    /// nobody can tell a bundle that is made now from one that is late. Bundles for everybody heal it.
+    rewound: bool,
     log: Vec<String>,
     broken: Vec<String>,
+    sabotage: Option<Sabotage>,
 }
 
 impl Swarm {
@@ -85,9 +111,23 @@ impl Swarm {
         Self::with(options, seed).live()
     }
 
-    /// Runs a world of these options.
-    pub fn run_with(options: Options, seed: u64) -> Ending {
-        Self::with(options, Seed::new(seed)).live()
+    /// Runs a world in which something is done wrong.
+    pub fn sabotaged(seed: u64, sabotage: Sabotage) -> Ending {
+        let mut seed = Seed::new(seed);
+        let mut options = Options::draw(&mut seed);
+        match sabotage {
+            Sabotage::LyingDisks => options.power = 60,
+            Sabotage::Boasts => (options.addressed, options.decisions) = (100, 0),
+            Sabotage::FastClocks => {
+                (options.aged, options.clocks, options.reboots) = (0, 0, 0);
+                (options.lifetimes, options.minutes) = (60, 128);
+            }
+            Sabotage::Overfull => (options.strangers, options.quota) = (60, 8_000),
+            Sabotage::Deaf | Sabotage::Restless | Sabotage::Disorder | Sabotage::Amnesia => {}
+        }
+        let mut world = Self::with(options, seed);
+        world.sabotage = Some(sabotage);
+        world.live()
     }
 
     fn with(options: Options, seed: Seed) -> Self {
@@ -103,8 +143,10 @@ impl Swarm {
             minutes: 0,
             born: BTreeMap::new(),
             texts: 0,
+            rewound: false,
             log,
             broken: Vec::new(),
+            sabotage: None,
         }
     }
 
@@ -136,6 +178,10 @@ impl Swarm {
         self.broken.extend(found);
     }
 
+    fn is(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+
     /// The devices that are there.
     fn present(&self) -> Vec<usize> {
         let all = self.devices.iter().enumerate();
@@ -156,6 +202,7 @@ impl Swarm {
     fn step(&mut self) -> Result<(), WriteError> {
         let minutes = self.seed.below(self.options.minutes);
         self.minutes += minutes;
+        let minutes = if self.is(Sabotage::FastClocks) { minutes * 10 } else { minutes };
         for device in &mut self.devices {
             if let Some(home) = &mut device.home {
                 home.pass(minutes);
@@ -199,7 +246,13 @@ impl Swarm {
     /// A person comes with a device, and everybody follows everybody.
     fn join(&mut self, person: u8) -> Result<(), WriteError> {
         let quota = (self.options.strangers > 0).then_some(self.options.quota);
-        let device = Device::begin(person, quota, &mut self.seed)?;
+        let mut device = Device::begin(person, quota, &mut self.seed)?;
+        if let (true, Some(home)) = (self.is(Sabotage::LyingDisks), &device.home) {
+            home.disk.lie(2);
+        }
+        if self.is(Sabotage::Overfull) {
+            device.quota = quota.map(|quota| quota / 2);
+        }
         self.devices.push(device);
         self.note(format!("person {person} comes with device {}", self.devices.len() - 1));
         self.follow_all()?;
@@ -238,16 +291,24 @@ impl Swarm {
     fn copy(&mut self, at: usize) -> Result<(), WriteError> {
         let what = self.seed.below(3);
         let room = self.devices.len() < DEVICES;
+        let backup = self.seed.chance(1, 2);
         let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
-        let line = match what {
-            0 | 1 if device.restore(&mut self.seed)? => "is put back from its copy",
-            0 | 1 => {
-                device.save();
-                "is copied"
+        let bare = device.has_bare_copy();
+        let restored = if what < 2 { device.restore(&mut self.seed)? } else { None };
+        let line = match (what, restored) {
+            (_, Some(found)) => {
+                self.rewound |= bare;
+                self.breaks(at, found);
+                "is put back from its copy"
+            }
+            (0 | 1, None) => {
+                device.save(backup)?;
+                if backup { "is backed up" } else { "is copied" }
             }
             _ if room => {
                 let twin = device.twin(&mut self.seed)?;
                 self.devices.push(twin);
+                self.rewound = true;
                 "is copied, and the copy is used too"
             }
             _ => return Ok(()),
@@ -368,6 +429,11 @@ impl Swarm {
     }
 
     fn idle(&mut self, at: usize) -> Result<(), WriteError> {
+        if self.seed.chance(1, 8) {
+            let done = self.act(at, |home| home.node.compact())?;
+            self.note(format!("{at} compacts: {done:?}"));
+            return Ok(());
+        }
         let more = self.act(at, |home| home.idle())?;
         self.note(format!("{at} rests: {more:?}"));
         Ok(())
@@ -460,7 +526,10 @@ impl Swarm {
             device.told.clear();
         }
         let whole = reading.report.ending.is_none() && reading.report.refused == 0;
-        let letter = Letter::open(bytes);
+        let mut letter = Letter::open(bytes);
+        if self.sabotage == Some(Sabotage::Boasts) {
+            letter.heads.values_mut().for_each(|head| head.head += 3);
+        }
         let Some(opening) = letter.opening.filter(|opening| opening.whole && whole) else {
             return Ok(());
         };
@@ -534,8 +603,8 @@ impl Swarm {
 
     /// Faults stop and everybody hears everybody until nothing is new.
     fn heal(&mut self) -> Result<(), WriteError> {
-        let keep = Options { power: 0, full: 0, ..self.options.clone() };
-        self.options = keep;
+        (self.options.power, self.options.full) = (0, 0);
+        self.options.heals_addressed &= !self.rewound;
         self.note("the faults stop".to_owned());
         for at in self.present() {
             self.forgive(at)?;
@@ -553,10 +622,12 @@ impl Swarm {
                 self.broken.push(format!("{HEALING_ROUNDS} rounds, and still something is new"));
             }
         }
+        self.forget()?;
         for at in self.present() {
             self.rest(at)?;
         }
         self.check_convergence(false)?;
+        self.check_own()?;
         self.check_order()?;
         self.check_repetition(&bundles)?;
         self.check_quiet()?;
@@ -570,6 +641,24 @@ impl Swarm {
             self.check_sound(at)?;
         }
         self.check_convergence(true)
+    }
+
+    /// A device is put back from a copy behind everybody's back, after all have heard of more.
+    fn forget(&mut self) -> Result<(), WriteError> {
+        if !self.is(Sabotage::Amnesia) {
+            return Ok(());
+        }
+        let at = self.some_device();
+        if let Some(device) = self.devices.get_mut(at) {
+            device.save(false)?;
+        }
+        self.options.lifetimes = 0;
+        self.write(at)?;
+        self.round()?;
+        if let Some(device) = self.devices.get_mut(at) {
+            device.restore(&mut self.seed)?;
+        }
+        Ok(())
     }
 
     /// A device does all work that waits, so that what is over is gone.
@@ -594,7 +683,8 @@ impl Swarm {
     /// Everybody hears everybody once. The bundles are handed back, with their readers.
     fn round(&mut self) -> Result<Vec<(usize, Vec<u8>)>, WriteError> {
         let mut bundles = Vec::new();
-        for to in self.present() {
+        let deaf = usize::from(self.is(Sabotage::Deaf));
+        for to in self.present().into_iter().skip(deaf) {
             for from in self.present().into_iter().filter(|from| *from != to) {
                 let mut request = BundleRequest::default();
                 if let (true, Some(home)) = (self.options.heals_addressed, self.home(to)) {

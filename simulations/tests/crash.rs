@@ -3,12 +3,12 @@
 //!
 //! The short form takes a sample of the crashes; `THISTLE_LONG=1` takes all, 20 disks a sync.
 
-use thistle_simulations::{Crash, CrashRun, Seed};
+use thistle_simulations::{Crash, CrashRun, Disk, Keeping, Seed};
 
 /// Disks for each sync.
 const TEARS: u64 = 20;
 /// Of so many crashes the short form takes one.
-const SAMPLE: u64 = 12;
+const SAMPLE: u64 = 20;
 
 fn long() -> bool {
     std::env::var_os("THISTLE_LONG").is_some()
@@ -31,9 +31,9 @@ fn nothing_acknowledged_is_lost_whenever_power_goes() {
 
 #[test]
 fn a_disk_whose_sync_lies_is_caught() {
-    for one_of in [2, 5] {
+    for one_of in [2, 3] {
         let run = CrashRun::record(Some(one_of)).expect("until power goes a lie is not noticed");
-        let found = examine(&run, 10);
+        let found = examine(&run, 40);
         let lost = found.iter().filter(|(_, finding)| finding.contains("lost"));
         assert!(
             lost.count() > 0,
@@ -52,4 +52,32 @@ fn the_run_does_what_it_says() {
         assert_eq!(syncs > 0, writes, "{what}: {syncs} syncs");
     }
     assert!(run.syncs() > 80, "{} syncs", run.syncs());
+}
+
+/// A store of version 1: its length, and then each part that is not empty with its place.
+fn version_1() -> Disk {
+    let packed = include_bytes!("../../tests/stores/version-1.store");
+    let number = |at: usize| {
+        let bytes = packed[at..at + 4].try_into().expect("four bytes");
+        usize::try_from(u32::from_be_bytes(bytes)).expect("a length fits")
+    };
+    let (mut bytes, mut at) = (vec![0; number(0)], 4);
+    while at < packed.len() {
+        let (place, len) = (number(at), number(at + 4));
+        bytes[place..place + len].copy_from_slice(&packed[at + 8..at + 8 + len]);
+        at += 8 + len;
+    }
+    Disk::holding(bytes)
+}
+
+#[test]
+fn migration_and_backup_happen_as_a_whole_or_not_at_all() {
+    let run = CrashRun::record(None).expect("the disk of the run does not fail");
+    for keeping in Keeping::ALL {
+        let store = if keeping == Keeping::Migration { version_1() } else { run.store() };
+        let (mut seed, sample) = (Seed::new(2), if long() { 1 } else { 6 });
+        let examined = keeping.examine(&store, TEARS, &mut |_| seed.chance(1, sample));
+        let (syncs, found) = examined.expect("findings are told, not failed with");
+        assert!(syncs > 0 && found.is_empty(), "{keeping:?}, {syncs} syncs: {found:#?}");
+    }
 }

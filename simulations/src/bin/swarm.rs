@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use thistle_simulations::{Ending, Swarm};
 
-const USAGE: &str = "usage: swarm [--seeds COUNT] [--first SEED] [--seed SEED] [--quiet]
+const USAGE: &str = "usage: swarm [--seeds COUNT] [--first SEED] [--seed SEED]
 
 Runs COUNT worlds (200) from the seed SEED (1) on, or the one world of --seed, and shows for each
 that broke a promise what it was. The last line is a number for the logs of all of them: the same

@@ -244,7 +244,10 @@ impl Recorder {
     fn upkeep(&mut self) -> Result<(), WriteError> {
         self.home.node.rebuild_indexes(self.home.now)?;
         self.took("forget the indexes")?;
-        self.idle("build them anew")
+        self.idle("build them anew")?;
+        self.home.node.compact()?;
+        self.took("compact")?;
+        self.write("write after that", &post("room again"), 0)
     }
 
     /// A copy of the home wrote on: the feed ends and another begins.

@@ -44,6 +44,8 @@ struct Saved {
     ledger: Ledger,
     now: Now,
     decided: BTreeSet<FeedId>,
+    /// The engine made it, and not somebody who copied a file: its feed ends when it is opened.
+    backup: bool,
 }
 
 impl Device {
@@ -130,17 +132,27 @@ impl Device {
         self.restart(Some(disk), wall, seed)
     }
 
-    /// A copy of the home is laid aside.
-    pub(super) fn save(&mut self) {
-        let Some(home) = &self.home else { return };
+    /// A copy of the home is laid aside: a backup, or the bare file.
+    pub(super) fn save(&mut self, backup: bool) -> Result<(), StoreError> {
+        let Some(home) = &self.home else { return Ok(()) };
         let (ledger, decided) = (self.ledger.clone(), self.decided.clone());
-        let saved = Saved { disk: home.disk.copy(), ledger, now: home.now, decided };
+        let disk = if backup { Disk::default() } else { home.disk.copy() };
+        if backup {
+            home.node.reader()?.back_up(disk.clone(), CACHE_BYTES, &mut |_, _| true)?;
+        }
+        let saved = Saved { disk, ledger, now: home.now, decided, backup };
         self.saved = Some(Box::new(saved));
+        Ok(())
+    }
+
+    /// Whether the bare file was laid aside.
+    pub(super) fn has_bare_copy(&self) -> bool {
+        self.saved.as_ref().is_some_and(|saved| !saved.backup)
     }
 
     /// The copy that was laid aside is put in place of what is there.
-    pub(super) fn restore(&mut self, seed: &mut Seed) -> Result<bool, StoreError> {
-        let Some(saved) = self.saved.take() else { return Ok(false) };
+    pub(super) fn restore(&mut self, seed: &mut Seed) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(saved) = self.saved.take() else { return Ok(None) };
         (self.ledger, self.decided) = (saved.ledger, saved.decided);
         (self.holdings, self.earlier) = (None, None);
         self.told.clear();
@@ -148,8 +160,16 @@ impl Device {
         if let Some(home) = &mut self.home {
             home.now.boot_id = home.now.boot_id.max(saved.now.boot_id);
         }
+        let before = self.wrote.clone();
         self.restart(Some(saved.disk), Some(wall), seed)?;
-        Ok(true)
+        let mut found = Vec::new();
+        if let Some(home) = &self.home
+            && saved.backup
+            && before.contains(&home.node.me()?.feed)
+        {
+            found.push("a backup writes on in the feed that it was made of".to_owned());
+        }
+        Ok(Some(found))
     }
 
     /// A copy of the home that is used from now on too.

@@ -3,7 +3,7 @@
 //! | promise | checker |
 //! | --- | --- |
 //! | 1 nothing acknowledged is lost | [`Ledger`](crate::ledger::Ledger) after every step, and `doctor` |
-//! | 2 convergence | `check_convergence`, `check_repetition` |
+//! | 2 convergence | `check_convergence`, `check_repetition`; `check_own` for feeds that end |
 //! | 3 bytes proportional to the difference | `check_difference`, `check_quiet` |
 //! | 6 no clock needed | `check_order`, `check_lifetimes` |
 //! | 7 bounded | `check_bounds`; that no stranger evicts what is the user's is in the ledger |
@@ -23,7 +23,8 @@ use thistle_engine::{BundleRequest, Query, State, StoreError, WriteError};
 
 use super::device::Device;
 use super::post_office::Letter;
-use super::{PLAZA, Swarm};
+use super::{PLAZA, Sabotage, Swarm};
+use crate::author::post;
 use crate::ledger::{Holdings, Name, unsound};
 
 /// What a device holds of the feeds that everybody wants: fork, and branch and state by entry.
@@ -100,20 +101,48 @@ impl Swarm {
         view
     }
 
+    /// Nobody writes on in a feed of which others hold more than its own device: a device that was
+    /// put back from an old copy, or is used beside a copy, has gone on in a new one.
+    pub(super) fn check_own(&mut self) -> Result<(), WriteError> {
+        let mut all = Vec::new();
+        for at in self.present() {
+            let Some(home) = self.home(at) else { continue };
+            all.push((at, Holdings::of(&home.node)?));
+        }
+        for (at, own) in &all {
+            let me = (own.me, 0, [0; 32])..=(own.me, u64::MAX, [0xff; 32]);
+            for (other, theirs) in all.iter().filter(|(other, _)| other != at) {
+                let head = theirs.feeds.get(&own.me).map_or(0, |info| info.head);
+                let told = theirs.entries.range(me.clone()).map(|(name, _)| name);
+                let mut unknown =
+                    told.filter(|name| name.1 <= head && !own.entries.contains_key(*name));
+                if let Some(name) = unknown.next() {
+                    let what = format!("writes on, but device {other} holds its entry {}", name.1);
+                    self.broken.push(format!("device {at}: {what}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The same bytes again change nothing.
     pub(super) fn check_repetition(
         &mut self,
         bundles: &[(usize, Vec<u8>)],
     ) -> Result<(), WriteError> {
+        let restless = self.is(Sabotage::Restless);
         for at in self.present() {
             let Some(home) = self.devices.get_mut(at).and_then(|device| device.home.as_mut())
             else {
                 continue;
             };
             let before = Holdings::of(&home.node)?;
-            for (_, bytes) in bundles.iter().filter(|(to, _)| *to == at) {
+            for (_, bytes) in bundles.iter().filter(|(to, _)| *to == at).take(2) {
                 home.read(bytes, 20_000)?;
                 home.read(bytes.get(..bytes.len() / 2).unwrap_or_default(), 777)?;
+            }
+            if restless {
+                home.node.write(home.now, &post("in between"), 0)?;
             }
             let after = Holdings::of(&home.node)?;
             let (was, is) = (before.status.log_position, after.status.log_position);
@@ -130,20 +159,15 @@ impl Swarm {
     pub(super) fn check_difference(&mut self, from: usize, peer: Option<&FeedId>, bytes: &[u8]) {
         let Some(device) = self.devices.get(from) else { return };
         let Some(told) = peer.and_then(|peer| device.told.get(peer)) else { return };
+        if self.rewound {
+            return;
+        }
         let found = superfluous(&Letter::open(bytes), told, peer);
         self.breaks(from, found);
     }
 
     /// Once everybody has everything, and has said so, bundles between them are empty.
     pub(super) fn check_quiet(&mut self) -> Result<(), WriteError> {
-        // Each has to have said so under its newest name.
-        for to in self.present() {
-            for from in self.present().into_iter().filter(|from| *from != to) {
-                let Some(home) = self.home(from) else { continue };
-                let bytes = home.bundle(&BundleRequest::default())?;
-                self.deliver(to, &bytes)?;
-            }
-        }
         for to in self.present() {
             for from in self.present().into_iter().filter(|from| *from != to) {
                 let (Some(home), Some(reader)) = (self.home(from), self.home(to)) else { continue };
@@ -173,6 +197,11 @@ impl Swarm {
             let held = reader.query(&query)?.into_iter().map(|hit| hit.held);
             let names = held.map(|held| (held.feed, held.seq, *held.id.as_bytes()));
             orders.push((at, names.filter(|name| self.feeds.contains(&name.0)).collect()));
+        }
+        if let (true, Some((_, order))) = (self.is(Sabotage::Disorder), orders.last_mut())
+            && !order.is_empty()
+        {
+            order.rotate_left(1);
         }
         let Some((first, expected)) = orders.first().cloned() else { return Ok(()) };
         for (at, order) in orders {
