@@ -100,6 +100,8 @@ struct Told {
     ttl: u32,
     here: bool,
     class: CarryClass,
+    /// It stood beyond a gap: when its feed forks, nobody can tell to which branch it belongs.
+    island: bool,
 }
 
 /// How many things left, by the count that `status` keeps of it.
@@ -150,7 +152,8 @@ impl Ledger {
             // What comes later of an own feed that forked was written by a copy of this device.
             let was_own = before.get(name).is_some_and(|told| told.own);
             let own = was_own || (info.own && info.forked.is_none());
-            let told = Told { own, ttl: entry.ttl, here: entry.here, class: info.class };
+            let (ttl, here, class) = (entry.ttl, entry.here, info.class);
+            let told = Told { own, ttl, here, class, island: name.1 > info.head };
             self.entries.insert(*name, told);
         }
         self.taken_back.extend(&holdings.taken_back);
@@ -176,9 +179,12 @@ impl Ledger {
             };
             self.taken_back.iter().chain(&holdings.taken_back).any(covers)
         };
+        // What a fork cuts off can come back without what was taken back meanwhile.
+        let forked = holdings.feeds.get(&name.0).is_some_and(|info| info.forked.is_some());
+        let counts = u64::from(!forked);
         match now.state {
-            State::Expired | State::Ended if told.ttl > 0 => left.expired += 1,
-            State::Retracted if is_taken_back() => left.retracted += 1,
+            State::Expired | State::Ended if told.ttl > 0 => left.expired += counts,
+            State::Retracted if is_taken_back() => left.retracted += counts,
             State::Evicted if told.class != CarryClass::Own && !told.own => {}
             state => return Some(format!("the payload is {}", state.name())),
         }
@@ -199,7 +205,7 @@ impl Ledger {
         if info.is_some_and(|info| info.blocked) {
             return None;
         }
-        if info.and_then(|info| info.forked).is_some_and(|fork| *seq >= fork) {
+        if info.and_then(|info| info.forked).is_some_and(|fork| *seq >= fork || told.island) {
             return None;
         }
         let is_stranger = info.is_none_or(|info| info.class == CarryClass::Stranger);

@@ -19,7 +19,7 @@ use thistle_engine::limits::{
     CONTACTS, ISLANDS_PER_FEED, REMEMBERED_EVICTIONS, STRANGER_FEED_BYTES, WANTS,
 };
 use thistle_engine::policy::CarryClass;
-use thistle_engine::{BundleRequest, Query, State, StoreError, WriteError};
+use thistle_engine::{BundleRequest, FeedInfo, Query, State, StoreError, WriteError};
 
 use super::device::Device;
 use super::post_office::Letter;
@@ -190,13 +190,20 @@ impl Swarm {
             let Some(device) = self.devices.get(at) else { continue };
             let Some(home) = &device.home else { continue };
             let reader = home.node.reader()?;
-            if reader.feeds()?.iter().any(|info| info.own && info.forked.is_some()) {
+            let feeds: BTreeMap<FeedId, FeedInfo> =
+                reader.feeds()?.into_iter().map(|info| (info.feed, info)).collect();
+            if feeds.values().any(|info| info.own && info.forked.is_some()) {
                 continue;
             }
+            // What lies beyond a gap is announced to nobody until the gap closes.
+            let common = |name: &Name| {
+                let info = feeds.get(&name.0).filter(|_| self.feeds.contains(&name.0));
+                info.is_some_and(|info| info.forked.is_some() || name.1 <= info.head)
+            };
             let query = Query { channel: Some(PLAZA.to_owned()), ..Query::default() };
             let held = reader.query(&query)?.into_iter().map(|hit| hit.held);
             let names = held.map(|held| (held.feed, held.seq, *held.id.as_bytes()));
-            orders.push((at, names.filter(|name| self.feeds.contains(&name.0)).collect()));
+            orders.push((at, names.filter(common).collect()));
         }
         if let (true, Some((_, order))) = (self.is(Sabotage::Disorder), orders.last_mut())
             && !order.is_empty()
