@@ -11,6 +11,8 @@ use thistle_simulations::{Sabotage, Swarm};
 const KEPT: &str = include_str!("../seeds.txt");
 /// Worlds of the short form.
 const WORLDS: u64 = 200;
+/// Worlds that are tried at once.
+const THREADS: usize = 2;
 
 fn run(seed: u64) {
     let ending = Swarm::run(seed);
@@ -27,7 +29,12 @@ fn worlds_keep_every_promise_whatever_the_seed() {
     if let Some(seed) = told("THISTLE_SEED") {
         return run(seed);
     }
-    (1..=told("THISTLE_SEEDS").unwrap_or(WORLDS)).for_each(run);
+    let worlds = told("THISTLE_SEEDS").unwrap_or(WORLDS);
+    std::thread::scope(|threads| {
+        for first in (1..=worlds).take(THREADS) {
+            threads.spawn(move || (first..=worlds).step_by(THREADS).for_each(run));
+        }
+    });
 }
 
 #[test]

@@ -182,28 +182,26 @@ impl Swarm {
 
     // ---- 6: no clock ----
 
-    /// What stands in the channel stands in the same order everywhere, but on devices whose own feed
-    /// forked: they keep a branch that others may not, and what it was an answer to.
+    /// What stands in the channel stands in the same order everywhere.
     pub(super) fn check_order(&mut self) -> Result<(), WriteError> {
         let mut orders: Vec<(usize, Vec<Name>)> = Vec::new();
         for at in self.present() {
             let Some(device) = self.devices.get(at) else { continue };
             let Some(home) = &device.home else { continue };
             let reader = home.node.reader()?;
-            let feeds: BTreeMap<FeedId, FeedInfo> =
-                reader.feeds()?.into_iter().map(|info| (info.feed, info)).collect();
-            if feeds.values().any(|info| info.own && info.forked.is_some()) {
+            // Who keeps a branch that others do not keep, or what lies beyond a gap, knows of more
+            // that was answered.
+            let knows_more = |info: &FeedInfo| {
+                let forked = info.forked.is_some();
+                (info.own && forked) || (!forked && !info.gaps.is_empty())
+            };
+            if reader.feeds()?.iter().any(knows_more) {
                 continue;
             }
-            // What lies beyond a gap is announced to nobody until the gap closes.
-            let common = |name: &Name| {
-                let info = feeds.get(&name.0).filter(|_| self.feeds.contains(&name.0));
-                info.is_some_and(|info| info.forked.is_some() || name.1 <= info.head)
-            };
             let query = Query { channel: Some(PLAZA.to_owned()), ..Query::default() };
             let held = reader.query(&query)?.into_iter().map(|hit| hit.held);
             let names = held.map(|held| (held.feed, held.seq, *held.id.as_bytes()));
-            orders.push((at, names.filter(common).collect()));
+            orders.push((at, names.filter(|name| self.feeds.contains(&name.0)).collect()));
         }
         if let (true, Some((_, order))) = (self.is(Sabotage::Disorder), orders.last_mut())
             && !order.is_empty()
