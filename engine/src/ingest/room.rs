@@ -144,19 +144,28 @@ fn segments(
     }
 }
 
-/// Drops a feed whole and remembers that it was.
+/// Drops a feed whole, with its second branch, and remembers that it was.
 fn feeds(
     writer: &mut Writer<'_>,
     number: u32,
     keep: Option<u32>,
     _need: u64,
 ) -> Result<bool, StoreError> {
-    if keep == Some(number) {
+    let row = writer.row(number)?.clone();
+    if let Some(keep) = keep
+        && writer.row(keep)?.id == row.id
+    {
         return Ok(false);
     }
-    let row = writer.row(number)?.clone();
     let newest = row.runs.last().map_or(0, |run| run.1);
     writer.leave_out(&row.id, newest)?;
+    if row.branch == 0
+        && let Some(second) = writer.number(&row.id, 1)?
+        && writer.is_held(second)?
+    {
+        writer.heads.counts.evicted_entries += writer.row(second)?.entries;
+        writer.drop_feed(second)?;
+    }
     writer.heads.counts.evicted_entries += row.entries;
     writer.drop_feed(number)?;
     Ok(true)

@@ -181,3 +181,64 @@ fn branches_of_strangers_feeds_take_room_like_all_else() {
         b.check();
     }
 }
+
+#[test]
+fn a_feed_that_changes_its_class_makes_room_in_the_new_one() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.write_many((0..50).map(|n| format!("{n} {}", "x".repeat(500))));
+    let bundle = a.bundle_all();
+    b.node.set_quota(b.now, CarryClass::Stranger, 9_000).unwrap();
+    b.node.set_quota(b.now, CarryClass::Followed, 18_000).unwrap();
+    b.node.follow(b.now, &a.feed()).unwrap();
+    b.read(&bundle);
+    assert!((9_000..=18_000).contains(&used(&b, CarryClass::Followed)));
+    b.node.unfollow(b.now, &a.feed()).unwrap();
+    assert!(used(&b, CarryClass::Stranger) <= 9_000, "a feed that is followed no more");
+    assert!(used(&b, CarryClass::Stranger) > 4_000, "and what there is room for stays");
+    b.check();
+    b.node.set_quota(b.now, CarryClass::Stranger, 100_000).unwrap();
+    b.read(&bundle);
+    b.node.follow(b.now, &a.feed()).unwrap();
+    assert!(used(&b, CarryClass::Followed) <= 18_000, "a stranger's feed that is followed now");
+    b.check();
+}
+
+#[test]
+fn the_second_branch_of_a_strangers_feed_makes_room_too() {
+    let mut b = Device::new(2);
+    let mut twins = [Device::new(1), Device::new(1)];
+    for (twin, word) in twins.iter_mut().zip(["one", "two"]) {
+        twin.write_many((0..12).map(|n| format!("{word} {n} {}", "x".repeat(900))));
+    }
+    assert_eq!(twins[0].feed(), twins[1].feed());
+    b.node.set_quota(b.now, CarryClass::Stranger, 14_500).unwrap();
+    for twin in &twins {
+        b.read(&twin.bundle_all());
+        let used = used(&b, CarryClass::Stranger);
+        assert!(used <= 14_500, "{used} bytes");
+        b.check();
+    }
+}
+
+#[test]
+fn a_forked_feed_that_is_evicted_goes_with_both_branches() {
+    let mut b = Device::new(2);
+    let mut twins = [Device::new(1), Device::new(1)];
+    for (twin, word) in twins.iter_mut().zip(["one", "two"]) {
+        twin.write_many((0..12).map(|n| format!("{word} {n}")));
+        b.read(&twin.bundle_all());
+    }
+    let whole = b.export(&twins[0].feed());
+    assert!(whole.iter().any(|entry| entry.0 == 1), "both branches are here");
+    // Little enough that the main chain has to go, and the second branch alone would fit.
+    b.node.set_quota(b.now, CarryClass::Stranger, 1_300).unwrap();
+    assert_eq!((used(&b, CarryClass::Stranger), b.export(&twins[0].feed()).len()), (0, 0));
+    assert_eq!(b.reader().status().unwrap().feeds, 1, "the own one");
+    b.check();
+    b.node.set_quota(b.now, CarryClass::Stranger, 100_000).unwrap();
+    for twin in &twins {
+        b.read(&twin.bundle_all());
+    }
+    assert!(b.export(&twins[0].feed()) == whole, "and comes back");
+    b.check();
+}
