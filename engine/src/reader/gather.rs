@@ -99,7 +99,7 @@ impl Reader {
                 opening.whole = false;
                 wants.clear();
             }
-            room.left = room.left.saturating_sub(self.cost_of_forks(&jobs)?);
+            room.left = room.left.saturating_sub(self.fit_forks(&mut jobs, room.left / 2)?);
             plan = self.newest_first(plan, room, &mut gathered)?;
             if !whole {
                 let kept: Vec<FeedId> = rows
@@ -326,16 +326,21 @@ impl Reader {
         Ok(late)
     }
 
-    fn cost_of_forks(&self, jobs: &VecDeque<Job>) -> Result<u64, StoreError> {
-        let mut bytes = 0;
-        for job in jobs {
+    /// Leaves out the fork proofs that there is no room for, and tells what the others take. Who
+    /// reads both branches finds the fork without its proof.
+    fn fit_forks(&self, jobs: &mut VecDeque<Job>, room: u64) -> Result<u64, StoreError> {
+        let (mut taken, mut fitting) = (0, VecDeque::new());
+        for job in std::mem::take(jobs) {
             if let Job::Fork(number) = job
-                && let Some(proof) = self.snapshot.fork(*number)?
+                && let Some(proof) = self.snapshot.fork(number)?
+                && taken + fork_frame_len(proof.len() as u64) <= room
             {
-                bytes += fork_frame_len(proof.len() as u64);
+                taken += fork_frame_len(proof.len() as u64);
+                fitting.push_back(job);
             }
         }
-        Ok(bytes)
+        *jobs = fitting;
+        Ok(taken)
     }
 
     /// Cuts a plan down to a size: the newest arrivals first, and first entries before all.

@@ -123,6 +123,7 @@ fn lower(text: &str) -> impl Iterator<Item = char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arbtest::arbitrary::Unstructured;
 
     /// Letters with more than one lower or upper case, and neighbours of theirs in bytes.
     const LETTERS: [char; 24] = [
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn it_finds_what_comparing_lower_cases_finds() {
         arbtest::arbtest(|u| {
-            let word = |u: &mut arbtest::arbitrary::Unstructured<'_>, most| {
+            let word = |u: &mut Unstructured<'_>, most| {
                 let count = u.int_in_range(0..=most)?;
                 (0..count).map(|_| u.choose(&LETTERS).copied()).collect::<Result<String, _>>()
             };

@@ -142,4 +142,27 @@ fn a_small_bundle_does_not_take_back_what_its_maker_wants() {
     assert_eq!(a.read(&small).refused, 0);
     b.read(&a.bundle_for(b.feed()));
     assert_eq!(b.export(&a.feed()), a.export(&a.feed()));
+    b.check();
+}
+
+#[test]
+fn a_bundle_keeps_its_size_whatever_forks_are_known() {
+    let mut b = Device::new(9);
+    for number in 1..4 {
+        for word in ["one", "two"] {
+            let mut twin = Device::new(number);
+            twin.write_many((0..60).map(|n| format!("{word} {n}")));
+            b.read(&twin.bundle_all());
+        }
+    }
+    assert_eq!(b.reader().feeds().unwrap().iter().filter(|it| it.forked.is_some()).count(), 3);
+    for most in [500, 1_000, 2_000, 4_000, 8_000, 16_000] {
+        let bundle = b.bundle(&BundleRequest { max_bytes: Some(most), ..BundleRequest::default() });
+        assert!(bundle.len() as u64 <= most, "{} bytes of {most}", bundle.len());
+        let mut c = Device::new(10);
+        let report = c.read(&bundle);
+        assert_eq!((report.refused, report.ending), (0, None));
+        assert!(most < 16_000 || report.entries_new > 0, "{report:?} of {most} bytes");
+        c.check();
+    }
 }
