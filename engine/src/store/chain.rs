@@ -238,7 +238,7 @@ impl Writer<'_> {
     }
 
     /// The payload of an entry that was read back, wherever it is.
-    pub(crate) fn into_payload(
+    pub(crate) fn taken_payload(
         &self,
         feed: u32,
         stored: Stored,

@@ -178,7 +178,7 @@ fn add(
         if writer.is_held(arrival.feed)? {
             for stored in writer.entries(arrival.feed, first, last)? {
                 let name = Name::new(stored.id.prefix(), arrival.feed, stored.seq);
-                batch.push((name, writer.into_payload(arrival.feed, stored)?));
+                batch.push((name, writer.taken_payload(arrival.feed, stored)?));
             }
         } else {
             last = arrival.last;

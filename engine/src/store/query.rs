@@ -336,7 +336,6 @@ impl<'a> Search<'a> {
                 if is_here {
                     found.push(seq);
                 }
-                Ok(())
             })?;
             let mut selected = Vec::new();
             for seq in found {

@@ -173,7 +173,7 @@ impl Record {
     /// without hashing anything.
     pub(crate) fn each(
         bytes: &[u8],
-        visit: &mut dyn FnMut(u64, State, &[u8]) -> Result<(), StoreError>,
+        visit: &mut dyn FnMut(u64, State, &[u8]),
     ) -> Result<(), StoreError> {
         let mut cursor = Cursor(bytes);
         if cursor.byte()? != FORMAT {
@@ -185,7 +185,7 @@ impl Record {
             let rest = cursor.0;
             cursor.skip_entry()?;
             let (state, payload) = Cursor(rest).peek_entry()?;
-            visit(seq, state, payload)?;
+            visit(seq, state, payload);
             seq = seq.saturating_add(1);
         }
         Ok(())
