@@ -9,6 +9,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "the table goes to standard output")]
 
+mod strangers;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -17,12 +19,11 @@ use std::time::{Duration, Instant};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 use thistle_engine::account::{AccountKey, Phrase};
-use thistle_engine::bundle::{FileWriter, Opening};
 use thistle_engine::content::{Carry, Content, Post};
 use thistle_engine::entry::{ChainHasher, Header, Stub};
-use thistle_engine::key::{Context, FeedId, SecretKey, Seed, Verifier};
+use thistle_engine::key::{Context, FeedId, Seed, Verifier};
 use thistle_engine::policy::CarryClass;
-use thistle_engine::segment::{Body, Item, UnverifiedSegment, sign};
+use thistle_engine::segment::UnverifiedSegment;
 use thistle_engine::time::Now;
 use thistle_engine::{
     BundleRequest, Event, FileBackend, InMemoryBackend, Input, Node, Output, Setup,
@@ -381,7 +382,7 @@ const FLOOD: u32 = 100_000;
 /// A flood of fresh feeds from one carrier into a store that has no room for them, against the same
 /// into one that has.
 fn flood(dir: &Path) {
-    let bundle = strangers(FLOOD);
+    let bundle = strangers::bundle(FLOOD);
     let took = |name: &str, quota: u64| {
         let path = dir.join(name);
         let fresh = || {
@@ -402,39 +403,4 @@ fn flood(dir: &Path) {
     let clean = rate(f64::from(FLOOD), took("clean", 1 << 40));
     let flooded = rate(f64::from(FLOOD), took("flooded", 8 << 20));
     line("flood of fresh feeds", flooded, ("with room", clean), "feeds/s", "0.33");
-}
-
-/// A bundle of feeds with a certificate and one post each.
-fn strangers(count: u32) -> Vec<u8> {
-    let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([77; 32])));
-    let maker = SecretKey::from_seed(&Seed::new([78; 32]));
-    let opening = Opening {
-        maker: maker.feed(),
-        for_feed: None,
-        whole: false,
-        position: 0,
-        log_hash: [0; 8],
-        ack: None,
-    };
-    let (mut writer, mut bytes) = FileWriter::new(opening, Vec::new(), &[], &maker);
-    for number in 0..count {
-        let mut seed = [79; 32];
-        seed[..4].copy_from_slice(&number.to_be_bytes());
-        let key = SecretKey::from_seed(&Seed::new(seed));
-        let first = Content::Certificate(account.certify(&key.feed(), Carry::Open)).encode();
-        let text = "x".repeat(100);
-        let post = Content::Post(Post { time: 1, text, ..Post::default() }).encode();
-        let mut prev = None;
-        for (seq, payload) in [(1, &first), (2, &post)] {
-            let id = Header::new(key.feed(), seq, prev, Stub::of(0, payload)).id();
-            let items = vec![Item { ttl: 0, age: 0, body: Body::Here(payload) }];
-            let signature = sign(&key, &id);
-            let segment =
-                UnverifiedSegment { feed: key.feed(), first_seq: seq, prev, items, signature };
-            bytes.extend(writer.segment(&segment.encode()));
-            prev = Some(id);
-        }
-    }
-    bytes.extend(writer.end());
-    bytes
 }

@@ -305,12 +305,17 @@ impl Node {
 /// Whose share a bundle counts against: its maker's if the user follows it, else the hour's.
 fn source(writer: &mut Writer<'_>, reading: &Reading) -> Result<Source, StoreError> {
     let mut carrier = Carrier::anonymous(writer.known);
-    if let Some(maker) = reading.report.maker
-        && let Some(number) = writer.number(&maker, 0)?
-        && writer.is_held(number)?
-        && writer.row(number)?.class != CarryClass::Stranger
-    {
-        carrier = Carrier::Known(maker);
+    if let Some(maker) = reading.report.maker {
+        // Whom the user follows is known before anything of the feed is here.
+        let mut known = writer.relation(&maker)? == Some(ingest::FOLLOWED);
+        if let Some(number) = writer.number(&maker, 0)?
+            && writer.is_held(number)?
+        {
+            known |= writer.row(number)?.class != CarryClass::Stranger;
+        }
+        if known {
+            carrier = Carrier::Known(maker);
+        }
     }
     Ok(Source { via: reading.via.clone(), carrier })
 }

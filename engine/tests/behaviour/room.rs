@@ -1,9 +1,13 @@
 //! Goal: quotas hold, by class, by carrier and by feed, and nobody's flood touches what is the
 //! user's. Method: small quotas, many made-up feeds.
 
+#[path = "../../benches/strangers.rs"]
+mod strangers;
+
 use crate::common::Device;
 use crate::mutate::each_seed;
 use thistle_engine::Event;
+use thistle_engine::limits::REMEMBERED_EVICTIONS;
 use thistle_engine::policy::CarryClass;
 
 fn used(device: &Device, class: CarryClass) -> u64 {
@@ -241,4 +245,41 @@ fn a_forked_feed_that_is_evicted_goes_with_both_branches() {
     }
     assert!(b.export(&twins[0].feed()) == whole, "and comes back");
     b.check();
+}
+
+/// `THISTLE_LONG=1`: 100,000 feeds, else 3,000.
+#[test]
+fn a_flood_of_fresh_feeds_from_one_carrier_touches_nobody_else() {
+    let long = std::env::var_os("THISTLE_LONG").is_some();
+    let feeds = if long { 100_000 } else { 3_000 };
+    let (mut b, mut friend, mut carrier) = (Device::new(1), Device::new(2), Device::new(3));
+    let mut modest = Device::new(4);
+    b.write("mine");
+    friend.write_many((0..50).map(|n| format!("friend {n}")));
+    modest.write_many((0..20).map(|n| format!("modest {n} {}", "x".repeat(200))));
+    carrier.read(&modest.bundle_all());
+    for known in [&friend, &carrier] {
+        b.node.follow(b.now, &known.feed()).unwrap();
+        b.read(&known.bundle_all());
+    }
+    let quota = 200_000;
+    b.node.set_quota(b.now, CarryClass::Stranger, quota).unwrap();
+    let others = [b.feed(), friend.feed(), carrier.feed(), modest.feed()];
+    let held = |b: &Device| others.map(|feed| b.export(&feed));
+    let before = held(&b);
+    assert_eq!(before.each_ref().map(Vec::len), [3, 52, 2, 22]);
+    let flood = strangers::bundle(feeds);
+    for _ in 0..2 {
+        b.read(&flood);
+        b.idle();
+        let now = held(&b);
+        assert_eq!(now.each_ref().map(Vec::len), before.each_ref().map(Vec::len));
+        assert!(now == before, "bytes of others");
+        let status = b.reader().status().unwrap();
+        let used = used(&b, CarryClass::Stranger);
+        assert!((quota / 2..=quota).contains(&used), "{used} bytes");
+        assert!(status.left_out_feeds <= REMEMBERED_EVICTIONS, "{}", status.left_out_feeds);
+        assert!(status.feeds < 4 + quota / 512, "a feed counts 512 bytes at least");
+        b.check();
+    }
 }
