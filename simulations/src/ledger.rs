@@ -179,12 +179,14 @@ impl Ledger {
             };
             self.taken_back.iter().chain(&holdings.taken_back).any(covers)
         };
-        // What a fork cuts off can come back without what was taken back meanwhile.
-        let forked = holdings.feeds.get(&name.0).is_some_and(|info| info.forked.is_some());
-        let counts = u64::from(!forked);
+        // What a fork cuts off can come back without its payload, or without what was taken back
+        // meanwhile.
+        let cut_off = !told.own && cut_off(name, told, holdings);
+        let counts = u64::from(!holdings.feeds.get(&name.0).is_some_and(|i| i.forked.is_some()));
         match now.state {
             State::Expired | State::Ended if told.ttl > 0 => left.expired += counts,
             State::Retracted if is_taken_back() => left.retracted += counts,
+            State::Apart if cut_off => {}
             State::Evicted if told.class != CarryClass::Own && !told.own => {}
             state => return Some(format!("the payload is {}", state.name())),
         }
@@ -193,7 +195,7 @@ impl Ledger {
 
     fn entry_gone(
         &self,
-        (feed, seq, _): &Name,
+        name: &Name,
         told: &Told,
         holdings: &Holdings,
         left: &mut Left,
@@ -201,11 +203,12 @@ impl Ledger {
         if told.own {
             return Some("this device wrote it".to_owned());
         }
+        let (feed, seq, _) = name;
         let info = holdings.feeds.get(feed);
         if info.is_some_and(|info| info.blocked) {
             return None;
         }
-        if info.and_then(|info| info.forked).is_some_and(|fork| *seq >= fork || told.island) {
+        if cut_off(name, told, holdings) {
             return None;
         }
         let is_stranger = info.is_none_or(|info| info.class == CarryClass::Stranger);
@@ -217,4 +220,10 @@ impl Ledger {
         }
         Some(format!("the entry of a {} is gone", told.class.name()))
     }
+}
+
+/// Whether an entry stands where its feed forked, or stood beyond a gap when that was found out.
+fn cut_off(name: &Name, told: &Told, holdings: &Holdings) -> bool {
+    let fork = holdings.feeds.get(&name.0).and_then(|info| info.forked);
+    fork.is_some_and(|fork| name.1 >= fork || told.island)
 }
