@@ -350,10 +350,16 @@ fn begin_second(
     incoming: &Incoming,
     at: u64,
 ) -> Result<Outcome, StoreError> {
+    let row = writer.row(main)?.clone();
+    if row.class == CarryClass::Stranger
+        && writer.left_out(&row.id)?.is_some_and(|last| last >= incoming.last_seq())
+    {
+        let count = incoming.entries.len() as u64;
+        return Ok(Outcome::Left(Refusal::LeftOutBefore, count));
+    }
     if !has_room(writer, main, incoming, at)? {
         return Ok(no_room(incoming));
     }
-    let row = writer.row(main)?.clone();
     let slot = writer.add_feed(FeedRow {
         branch: 1,
         runs: Vec::new(),

@@ -283,3 +283,25 @@ fn a_flood_of_fresh_feeds_from_one_carrier_touches_nobody_else() {
         b.check();
     }
 }
+
+#[test]
+fn branches_that_found_no_room_do_not_push_each_other_out_for_ever() {
+    let mut b = Device::new(1);
+    b.node.set_quota(b.now, CarryClass::Stranger, 9_000).unwrap();
+    let mut bundles = Vec::new();
+    for number in 10..13 {
+        for word in ["left", "right"] {
+            let mut twin = Device::new(number);
+            twin.write_many((0..20).map(|n| format!("{word} {n} {}", "x".repeat(100))));
+            bundles.push(twin.bundle_all());
+        }
+    }
+    let position = |device: &Device| device.reader().status().unwrap().log_position;
+    for _ in 0..3 {
+        bundles.iter().for_each(|bundle| drop(b.read(bundle)));
+    }
+    let before = position(&b);
+    bundles.iter().for_each(|bundle| drop(b.read(bundle)));
+    assert_eq!(position(&b), before, "the same bytes again change nothing");
+    b.check();
+}
