@@ -13,7 +13,7 @@ type Problems = Vec<String>;
 
 /// The folders and files of the top level; nothing else may stand there.
 const TOP_FOLDERS: &[&str] =
-    &[".ci", ".git", "cli", "engine", "schemas", "simulations", "tests", "transports"];
+    &[".ci", ".git", "cli", "engine", "fuzz", "schemas", "simulations", "tests", "transports"];
 const TOP_FILES: &[&str] = &[
     ".gitignore",
     "CHANGELOG.md",
@@ -65,6 +65,9 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
 /// What the engine takes as arguments instead.
 const OUTSIDE_WORLD: &[&str] = &["env", "fs", "net", "process", "thread"];
 
+/// The only file that may look at whether a fuzzer is built; there, signatures have a stand-in.
+const FUZZING_ONLY_IN: &str = "engine/src/key.rs";
+
 const FILE_LINES: usize = 900;
 const ENGINE_NAMES: usize = 60;
 
@@ -112,6 +115,17 @@ fn the_engine_shows_little() {
 fn rust_files_are_introduced_short_and_finished() {
     let files = tree::rust_files();
     settle(files.iter().flat_map(|(path, text)| rust_file(path, text)).collect());
+}
+
+#[test]
+fn signatures_have_a_stand_in_for_fuzzers_alone() {
+    let files = tree::rust_files();
+    let named: Vec<&str> =
+        files.iter().filter(|file| asks_for_fuzzer(file)).map(|it| it.0.as_str()).collect();
+    assert_eq!(named, [FUZZING_ONLY_IN], "`cfg(fuzzing)` is for this file alone");
+    // Nor does any build of ours set it: only `cargo fuzz` does, from outside.
+    let texts = tree::texts().into_iter();
+    settle(texts.flat_map(|(path, text)| fuzzing_set(&path, &text)).collect());
 }
 
 #[test]
@@ -407,7 +421,26 @@ fn unfinished_code() -> Vec<(String, &'static str)> {
     ]
 }
 
+/// Whether a file's code asks if a fuzzer is built.
+fn asks_for_fuzzer((_, text): &(String, String)) -> bool {
+    !lines_with_word(&code_only(text), "fuzzing").is_empty()
+}
+
 // ---- Every text ----
+
+fn fuzzing_set(path: &str, text: &str) -> Problems {
+    // Written apart, so that this file does not find itself.
+    let flag = [["--", "cfg"].concat(), "fuzzing".to_owned()];
+    let sets = |line: &&str| {
+        let words: Vec<&str> = line.split(|c: char| !(c.is_alphanumeric() || c == '-')).collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        words.windows(2).any(|pair| pair == flag)
+    };
+    let found = text.lines().zip(1..).filter(|(line, _)| sets(line));
+    found
+        .map(|(_, line)| format!("{path}:{line}: accepts forged signatures; take it out"))
+        .collect()
+}
 
 fn machine_paths(path: &str, text: &str) -> Problems {
     let folders = ["home", "root", "work"].map(|folder| ["/", folder, "/"].concat());
@@ -607,6 +640,18 @@ mod tests {
         only(rust_file("a.rs", glob), "a.rs:2: `use super::*` outside tests");
         let tests = "//! A.\n#[cfg(test)]\nmod tests { use super::*; }\n";
         assert_eq!(rust_file("a.rs", tests), Problems::new());
+    }
+
+    #[test]
+    fn a_stand_in_elsewhere_is_found() {
+        let file = |text: &str| ("a.rs".to_owned(), text.to_owned());
+        for code in ["#[cfg(fuzzing)]", "#[cfg(not(fuzzing))]", "if cfg!(all(x, fuzzing)) {}"] {
+            assert!(asks_for_fuzzer(&file(code)), "{code}");
+        }
+        assert!(!asks_for_fuzzer(&file("// cfg(fuzzing)\nlet x = \"fuzzing\"; use fuzzing_x;")));
+        let set = ["rustflags = [\"--", "cfg\", \"fuzzing\"]"].concat();
+        only(fuzzing_set("config.toml", &set), "config.toml:1: accepts forged");
+        assert_eq!(fuzzing_set("a.md", "`cfg(fuzzing)` is set by the fuzzer"), Problems::new());
     }
 
     #[test]

@@ -457,7 +457,7 @@ mod tests {
     use std::io::{BufReader, Read};
 
     use super::*;
-    use crate::text;
+    use crate::{import_laws, text};
 
     /// Opens with a tiny buffer, so that every line crosses its edge.
     fn open(file: &str, start: u64) -> Mailbox<BufReader<&[u8]>> {
@@ -725,6 +725,40 @@ mod tests {
             messages.iter().map(|message| message.time).filter(|&time| time >= 1_772_438_400);
         assert!(sane.clone().is_sorted());
         assert_eq!(sane.count(), 198);
+    }
+
+    /// What `fuzz/` asks of this file, on its corpus and on that corpus spoilt by a seeded die.
+    #[test]
+    fn import_files_obey_the_laws_of_the_fuzz_target() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/import");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() > 3);
+        let mut dice = 0_u64;
+        let mut roll = |end: usize| {
+            dice = dice.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            usize::try_from(dice >> 33).unwrap() % end.max(1)
+        };
+        for file in files {
+            let sound = std::fs::read(&file).unwrap();
+            for spoilt in 0..40 {
+                let mut bytes = sound.clone();
+                for _ in 0..spoilt % 4 {
+                    let (from, to) = (roll(bytes.len() + 1), roll(bytes.len() + 1));
+                    match roll(4) {
+                        0 => bytes.truncate(from.max(to)),
+                        1 => drop(bytes.drain(from.min(to)..from.max(to).min(from.min(to) + 60))),
+                        2 => bytes.insert(from, b"\n\r{}\":,>F \xef\xff"[roll(12)]),
+                        _ => drop(
+                            bytes.splice(from..from, sound[..roll(sound.len().min(80))].to_vec()),
+                        ),
+                    }
+                }
+                let failed = std::panic::catch_unwind(|| import_laws::files(&bytes)).is_err();
+                assert!(!failed, "{}: {:?}", file.display(), String::from_utf8_lossy(&bytes));
+            }
+        }
     }
 
     #[test]

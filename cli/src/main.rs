@@ -9,6 +9,9 @@ mod disk;
 mod facts;
 mod home;
 mod host;
+#[cfg(test)]
+#[path = "../../fuzz/src/import.rs"]
+mod import_laws;
 mod log;
 mod mailbox;
 mod names;

@@ -5,8 +5,11 @@ mod carry;
 mod common;
 mod costs;
 mod forks;
+mod fuzz_targets;
 mod hostile_bytes;
 mod keeping;
+#[path = "../../../fuzz/src/laws/mod.rs"]
+mod laws;
 mod lifetimes;
 mod mutate;
 mod room;

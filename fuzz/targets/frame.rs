@@ -1,0 +1,6 @@
+//! Fuzzes frames of bundles.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| thistle_fuzz::obey("frame", bytes));

@@ -1,0 +1,6 @@
+//! Fuzzes nodes that take in what others made.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| thistle_fuzz::obey("ingest", bytes));

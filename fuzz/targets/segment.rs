@@ -1,0 +1,6 @@
+//! Fuzzes segments.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| thistle_fuzz::obey("segment", bytes));
