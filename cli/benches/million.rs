@@ -3,6 +3,12 @@
 //! with threads and channels and an import of as many lines; each figure is one line for the table
 //! of `.ci/bench`, with the limit that it has to keep.
 #![expect(clippy::print_stdout, reason = "the table goes to standard output")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures are for people, and none is near 2^52"
+)]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -227,9 +233,13 @@ fn queries(home: &Home, thread: &str) {
     ] {
         let words = ["query", "--json", "-n", "50", words[0], words[1]];
         let found = home.run(&words).output;
-        assert_eq!(found.iter().filter(|byte| **byte == b'\n').count(), 50, "{what}");
+        assert_eq!(lines_of(&found), 50, "{what}");
         below(&format!("newest 50 of a {what}, ms"), home.quickest(&words) - start, 20.0);
     }
+}
+
+fn lines_of(output: &[u8]) -> usize {
+    String::from_utf8_lossy(output).lines().count()
 }
 
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
@@ -252,7 +262,7 @@ fn text(home: &Home, dir: &Path) {
     for needle in ["needle", "nowhere at all"] {
         let words = ["query", "--json", "--text", needle];
         let found = home.run(&words).output;
-        let found = found.iter().filter(|byte| **byte == b'\n').count();
+        let found = lines_of(&found);
         let took = home.quickest(&words) / 1_000.0;
         let grep = |()| {
             let start = Instant::now();
@@ -332,6 +342,6 @@ fn import(dir: &Path, count: u64) {
     let start = home.quickest(&["--version"]);
     let words = ["query", "--json", "-n", "50", "--author", "author 7"];
     let found = home.run(&words).output;
-    assert_eq!(found.iter().filter(|byte| **byte == b'\n').count(), 50, "an author");
+    assert_eq!(lines_of(&found), 50, "an author");
     below("newest 50 of an author, ms", home.quickest(&words) - start, 20.0);
 }

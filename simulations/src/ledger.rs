@@ -126,7 +126,7 @@ impl Ledger {
         let (mut lost, mut left) = (Vec::new(), Left::default());
         for (name, told) in &self.entries {
             let now = holdings.entries.get(name);
-            if let Some(why) = self.missing(name, told, now, holdings, &mut left) {
+            if let Some(why) = self.missing(name, *told, now, holdings, &mut left) {
                 let (feed, seq, _) = name;
                 lost.push(format!("lost {feed:?} {seq}: {why}"));
             }
@@ -164,12 +164,12 @@ impl Ledger {
     fn missing(
         &self,
         name: &Name,
-        told: &Told,
+        told: Told,
         now: Option<&Entry>,
         holdings: &Holdings,
         left: &mut Left,
     ) -> Option<String> {
-        let Some(now) = now else { return self.entry_gone(name, told, holdings, left) };
+        let Some(now) = now else { return entry_gone(name, told, holdings, left) };
         if !told.here || now.here {
             return None;
         }
@@ -182,7 +182,8 @@ impl Ledger {
         // What a fork cuts off can come back without its payload, or without what was taken back
         // meanwhile.
         let cut_off = !told.own && cut_off(name, told, holdings);
-        let counts = u64::from(!holdings.feeds.get(&name.0).is_some_and(|i| i.forked.is_some()));
+        let counts =
+            u64::from(holdings.feeds.get(&name.0).is_none_or(|info| info.forked.is_none()));
         match now.state {
             State::Expired | State::Ended if told.ttl > 0 => left.expired += counts,
             State::Retracted if is_taken_back() => left.retracted += counts,
@@ -192,38 +193,33 @@ impl Ledger {
         }
         None
     }
+}
 
-    fn entry_gone(
-        &self,
-        name: &Name,
-        told: &Told,
-        holdings: &Holdings,
-        left: &mut Left,
-    ) -> Option<String> {
-        if told.own {
-            return Some("this device wrote it".to_owned());
-        }
-        let (feed, seq, _) = name;
-        let info = holdings.feeds.get(feed);
-        if info.is_some_and(|info| info.blocked) {
-            return None;
-        }
-        if cut_off(name, told, holdings) {
-            return None;
-        }
-        let is_stranger = info.is_none_or(|info| info.class == CarryClass::Stranger);
-        let below = info.is_some_and(|info| *seq > 1 && *seq < info.floor);
-        let left_out = holdings.left_out.get(feed).is_some_and(|last| seq <= last);
-        if is_stranger && (below || left_out) {
-            left.evicted += 1;
-            return None;
-        }
-        Some(format!("the entry of a {} is gone", told.class.name()))
+/// Why an entry that was told of is not held any more without a reason; none if all is well.
+fn entry_gone(name: &Name, told: Told, holdings: &Holdings, left: &mut Left) -> Option<String> {
+    if told.own {
+        return Some("this device wrote it".to_owned());
     }
+    let (feed, seq, _) = name;
+    let info = holdings.feeds.get(feed);
+    if info.is_some_and(|info| info.blocked) {
+        return None;
+    }
+    if cut_off(name, told, holdings) {
+        return None;
+    }
+    let is_stranger = info.is_none_or(|info| info.class == CarryClass::Stranger);
+    let below = info.is_some_and(|info| *seq > 1 && *seq < info.floor);
+    let left_out = holdings.left_out.get(feed).is_some_and(|last| seq <= last);
+    if is_stranger && (below || left_out) {
+        left.evicted += 1;
+        return None;
+    }
+    Some(format!("the entry of a {} is gone", told.class.name()))
 }
 
 /// Whether an entry stands where its feed forked, or stood beyond a gap when that was found out.
-fn cut_off(name: &Name, told: &Told, holdings: &Holdings) -> bool {
+fn cut_off(name: &Name, told: Told, holdings: &Holdings) -> bool {
     let fork = holdings.feeds.get(&name.0).and_then(|info| info.forked);
     fork.is_some_and(|fork| name.1 >= fork || told.island)
 }

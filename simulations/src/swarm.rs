@@ -14,6 +14,7 @@ mod promises;
 use std::collections::{BTreeMap, BTreeSet};
 
 use thistle_engine::content::{Content, Post, Ranges, parents_in_order};
+use thistle_engine::entry::EntryId;
 use thistle_engine::key::FeedId;
 use thistle_engine::{BundleRequest, StoreError, WriteError};
 
@@ -365,7 +366,7 @@ impl Swarm {
         let plaza = ttl == 0 && self.seed.chance(1, 2);
         let Some(home) = self.home(at) else { return Ok(()) };
         let heads = if plaza { home.node.reader()?.channel_heads(PLAZA)? } else { Vec::new() };
-        let parents = parents_in_order(None, heads.iter().map(|head| head.prefix()).collect());
+        let parents = parents_in_order(None, heads.iter().map(EntryId::prefix).collect());
         let mut contents = Vec::new();
         for _ in 0..count {
             self.texts += 1;
@@ -434,7 +435,7 @@ impl Swarm {
             self.note(format!("{at} compacts: {done:?}"));
             return Ok(());
         }
-        let more = self.act(at, |home| home.idle())?;
+        let more = self.act(at, Home::idle)?;
         self.note(format!("{at} rests: {more:?}"));
         Ok(())
     }
@@ -504,7 +505,7 @@ impl Swarm {
         let chunk = 1 + self.seed.index(50_000);
         let read = self.act(to, |home| home.read(bytes, chunk))?;
         let Some(reading) = read else { return Ok("not to its end".to_owned()) };
-        self.remember(to, &reading, bytes)?;
+        self.remember(to, &reading, bytes);
         let Reading { report, retired, refused } = &reading;
         Ok(format!(
             "{} bytes, {} new, {} payloads, {} left, {} refused, {} forks{}{}",
@@ -520,8 +521,8 @@ impl Swarm {
     }
 
     /// Remembers what a reader surely knows of the maker of a bundle from now on.
-    fn remember(&mut self, at: usize, reading: &Reading, bytes: &[u8]) -> Result<(), StoreError> {
-        let Some(device) = self.devices.get_mut(at) else { return Ok(()) };
+    fn remember(&mut self, at: usize, reading: &Reading, bytes: &[u8]) {
+        let Some(device) = self.devices.get_mut(at) else { return };
         if reading.retired {
             device.told.clear();
         }
@@ -531,17 +532,16 @@ impl Swarm {
             letter.heads.values_mut().for_each(|head| head.head += 3);
         }
         let Some(opening) = letter.opening.filter(|opening| opening.whole && whole) else {
-            return Ok(());
+            return;
         };
         let known = device.holdings.as_ref().and_then(|held| held.feeds.get(&opening.maker));
         if known.is_none_or(|info| info.held == 0 || info.own) {
-            return Ok(());
+            return;
         }
         let older = device.told.get(&opening.maker).and_then(|letter| letter.opening);
         if older.is_none_or(|older| older.position <= opening.position) {
             device.told.insert(opening.maker, letter);
         }
-        Ok(())
     }
 
     // ---- How it is carried out ----

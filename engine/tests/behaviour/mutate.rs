@@ -77,7 +77,7 @@ pub(crate) fn each_seed(seeds: u64, property: impl Fn(&mut Dice)) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is asked for its seed by the environment")]
-fn setting(name: &str) -> Option<String> {
+pub(crate) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -58,7 +58,7 @@ impl Swarm {
             let expecting = views.iter().filter(|(at, view)| {
                 let own = self.devices.get(*at).is_some_and(|device| device.wrote.contains(feed));
                 let forked = held.iter().any(|(_, held)| held.0.is_some());
-                !(own && forked) && !view.contains_key(feed)
+                !(own && forked || view.contains_key(feed))
             });
             if held.iter().any(|(_, view)| !view.1.is_empty()) {
                 let lacking = expecting.map(|(at, _)| format!("device {at}: lacks {feed:?} whole"));
