@@ -86,7 +86,7 @@ fn without_follows_the_quota_of_strangers_holds() {
         assert!(usage(&status, "stranger") > quota / 4, "the room is used: {status}");
         let gone = number(&status, "evicted_entries") + number(&status, "left_out_entries");
         let told = neighbour.home.run(&["status"]).good().stdout;
-        let words = ["to stay within a quota", "for want of room"];
+        let words = ["a quota was full", "no room within a quota"];
         assert!(gone > 0 && words.iter().any(|words| told.contains(words)), "{told}");
         let own = neighbour.home.export(&neighbour.feed);
         let posts = own.lines().filter(|line| line.contains(r#""type":"post""#)).count() as u64;
