@@ -215,6 +215,11 @@ fn entry_gone(name: &Name, told: Told, holdings: &Holdings, left: &mut Left) -> 
         left.evicted += 1;
         return None;
     }
+    // A fork first cut off what stood here, and then the quota had no room for the rest of the feed.
+    let gone_whole = info.is_none_or(|info| info.held == 0);
+    if is_stranger && gone_whole && holdings.left_out.contains_key(feed) {
+        return None;
+    }
     Some(format!("the entry of a {} is gone", told.class.name()))
 }
 

@@ -531,12 +531,16 @@ impl Swarm {
         if self.sabotage == Some(Sabotage::Boasts) {
             letter.heads.values_mut().for_each(|head| head.head += 3);
         }
-        let Some(opening) = letter.opening.filter(|opening| opening.whole && whole) else {
+        let Some(opening) = letter.opening.filter(|_| reading.report.maker.is_some()) else {
             return;
         };
         let known = device.holdings.as_ref().and_then(|held| held.feeds.get(&opening.maker));
         if known.is_none_or(|info| info.held == 0 || info.own) {
             return;
+        }
+        if !(whole && opening.whole) {
+            // What of it was taken in is hard to say, but it may be less than before.
+            (letter.heads, letter.wants) = (BTreeMap::new(), Vec::new());
         }
         let older = device.told.get(&opening.maker).and_then(|letter| letter.opening);
         if older.is_none_or(|older| older.position <= opening.position) {
