@@ -1,7 +1,7 @@
 //! Goal: nothing that was acknowledged is lost to `kill -9`, nothing comes twice, and the next
 //! command goes on without repairs by hand. Method: the program killed at moments drawn from a
 //! seed, counted from its start or from its first line of output, while it makes a home, writes,
-//! imports, reads a bundle and serves other commands; `thistle doctor` after every kill.
+//! imports, reads a bundle, keeps its store and serves other commands; `thistle doctor` after every kill.
 //!
 //! The short form kills about 40 times; `THISTLE_LONG=1` more than 200 times.
 
@@ -101,6 +101,51 @@ fn an_import_goes_on_and_takes_every_line_once() {
         assert_eq!(without_ids(texts(&home, &feed)), letters.texts);
     }
     eprintln!("import: {killed} kills in {rounds} imports, one takes {usual:.1?}");
+}
+
+#[test]
+fn a_backup_a_restore_and_a_compaction_that_are_cut_off_hurt_nothing() {
+    let seed = &mut Seed::new(seed(34));
+    let folder = tempfile::tempdir().unwrap();
+    let letters = Letters::write(&folder, 4_000, seed);
+    let (home, feed, _) = Home::create(folder.path().join("home"), "Keeper");
+    home.call(&["import"]).arg(&letters.file).run().good();
+    let export = home.export(&feed);
+    let file = folder.path().join("home.backup");
+    let backup = || home.call(&["backup", "--replace"]).arg(&file);
+    let begun = Instant::now();
+    backup().run().good();
+    let usual = begun.elapsed();
+    let (mut killed, mut rounds) = (0, 0);
+    while killed < kills() {
+        let copy = Home::at(folder.path().join(format!("copy-{rounds}")));
+        rounds += 1;
+        let (first, second) = (moment(seed, &home, usual), moment(seed, &home, usual));
+        // It reads all of the file, and builds the indexes.
+        let span = u64::try_from(usual.as_micros()).expect("not that long") * 3;
+        let third = Moment::AfterStart(Duration::from_micros(seed.below(span)));
+        let ran = [
+            backup().killed(first),
+            home.call(&["compact"]).killed(second),
+            // The backup is whole, whatever became of the one that was to replace it.
+            copy.call(&["restore"]).arg(&file).killed(third),
+        ];
+        killed += ran.iter().filter(|ran| ran.was_killed()).count() as u64;
+        if !copy.store().exists() {
+            copy.call(&["restore"]).arg(&file).run().good();
+        }
+        for home in [&home, &copy] {
+            home.check();
+            assert_eq!(home.export(&feed), export, "{rounds}: {ran:?}");
+        }
+        let status = copy.run(&["status", "--json"]).good().json();
+        assert_ne!(word(&status, "feed"), feed, "a restored home goes on in a new feed");
+    }
+    backup().run().good();
+    let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".part");
+    let parts = fs::read_dir(folder.path()).unwrap().filter(|e| left(e.as_ref().unwrap())).count();
+    assert_eq!(parts, 0, "what a kill left is gone after the next one");
+    eprintln!("keeping: {killed} kills in {rounds} rounds, a backup takes {usual:.1?}");
 }
 
 #[test]
