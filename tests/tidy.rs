@@ -44,7 +44,7 @@ const ENGINE_REFUSES: &[&str] = &["anyhow", "rand", "serde", "tokio", "tracing"]
 const FLOORS: &[&[&str]] = &[
     &["limits", "time", "codec", "key"],
     &["entry", "content", "account", "segment", "fork", "ids"],
-    &["frontier", "policy", "order"],
+    &["frontier", "policy", "order", "reconcile"],
     &["bundle"],
     &["store"],
     &["ingest"],

@@ -57,6 +57,8 @@ pub enum Context {
     DeviceKey,
     /// The running hash of an arrival log.
     Log,
+    /// What stands for the head of a forked feed when two nodes compare what they hold.
+    Forked,
 }
 
 impl Context {
@@ -72,6 +74,7 @@ impl Context {
             Self::Account => "thistledown 1 account",
             Self::DeviceKey => "thistledown 1 device key",
             Self::Log => "thistledown 1 log",
+            Self::Forked => "thistledown 1 forked",
         }
     }
 }
@@ -107,6 +110,11 @@ impl Hasher {
 /// Hashes `bytes` under `context`.
 pub fn derive(context: Context, bytes: &[u8]) -> Digest {
     Hasher::new(context).update(bytes).finish()
+}
+
+/// Hashes `bytes` under a secret or session key.
+pub fn keyed(key: &Digest, bytes: &[u8]) -> Digest {
+    *blake3::keyed_hash(key, bytes).as_bytes()
 }
 
 macro_rules! public_key {

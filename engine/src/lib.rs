@@ -68,6 +68,7 @@ mod node;
 pub mod order;
 pub mod policy;
 mod reader;
+pub mod reconcile;
 pub mod segment;
 mod store;
 pub mod time;
