@@ -326,5 +326,5 @@ fn a_stranger_draws_little_more_than_it_sends() {
         }
         assert!(drawn <= 4_096 + 2 * given);
     }
-    assert!(run.is_over() || drawn < 5_500);
+    assert!(drawn <= 4_096 + 2 * given, "{drawn} for {given}");
 }
