@@ -12,7 +12,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn main() {
     let dir = TempDir::new().expect("a folder");
     println!("figure\tmeasured\tlimit\tratio\tgoal");
     let bundle = dir.path().join("carried.bundle");
-    let thread = carried(&bundle, count);
+    let threads = carried(&bundle, count);
     let home = Home(dir.path().join("home"));
     home.run(&["init", "--name", "Bench"]);
     home.run(&["quota", "stranger", "4G"]);
@@ -49,11 +49,11 @@ fn main() {
     below("bundle of a million: seconds", read.seconds, count as f64 / 100_000.0);
     below("bundle of a million: memory, MB", read.memory, 150.0);
     below("store before compact, times content", home.bytes() / content, 2.2);
-    queries(&home, &thread);
+    queries(&home, &threads);
     text(&home, dir.path());
     reopen(&home, &bundle);
     compact(&home, content, count as f64);
-    idle(&home, dir.path());
+    idle(&home);
     import(dir.path(), count);
 }
 
@@ -144,19 +144,21 @@ fn text_of(author: u64, number: u64, room: usize) -> String {
     text
 }
 
-/// Writes a bundle of many feeds to a file and tells an entry of a long thread.
-fn carried(path: &Path, count: u64) -> String {
+/// Writes a bundle of many feeds to a file and tells the first entries of two threads: a fifth of
+/// the authors answer in the first, all others in the second.
+fn carried(path: &Path, count: u64) -> [String; 2] {
     let mut hub = device(250);
-    let mut thread = None;
+    let mut threads = [None; 2];
     let mut file = BufWriter::new(File::create(path).expect("a file"));
     for author in 0..FEEDS {
         let mut device = device(u8::try_from(author).expect("few feeds"));
         let mut last = vec![None; CHANNELS as usize];
+        let thread = &mut threads[usize::from(author >= FEEDS / 5)];
         let mut written = 1;
         while written < count / FEEDS {
             let batch = BATCH.min(count / FEEDS - written);
             let posts: Vec<_> =
-                (0..batch).map(|at| (post(author, written + at, &last, thread), 0)).collect();
+                (0..batch).map(|at| (post(author, written + at, &last, *thread), 0)).collect();
             for (at, entry) in (0..).zip(device.write_many(NOW, &posts, None).expect("written")) {
                 last[((written + at) % CHANNELS) as usize] = Some(entry.id.prefix());
                 thread.get_or_insert(entry.id);
@@ -171,8 +173,7 @@ fn carried(path: &Path, count: u64) -> String {
         file.write_all(&chunk).expect("room");
     }
     file.flush().expect("room");
-    let thread = thread.expect("a first entry");
-    thistle_engine::ids::entry_text(thread.as_bytes())
+    threads.map(|first| thistle_engine::ids::entry_text(first.expect("an entry").as_bytes()))
 }
 
 fn device(number: u8) -> Node {
@@ -198,7 +199,7 @@ fn read(hub: &mut Node, device: &Node) {
     while hub.poll().is_some() {}
 }
 
-/// A post in a channel after the author's last one there; one in twenty answers the long thread.
+/// A post in a channel after the author's last one there; one in a thousand answers the thread.
 fn post(
     author: u64,
     number: u64,
@@ -221,20 +222,21 @@ fn post(
 }
 
 /// The newest of a channel, of a feed and of a thread, beyond what starting the program takes.
-fn queries(home: &Home, thread: &str) {
+fn queries(home: &Home, threads: &[String; 2]) {
     let start = home.quickest(&["--version"]);
     let feeds = home.run(&["feeds", "--json"]).output;
     let feeds = String::from_utf8(feeds).expect("text");
     let feed = feeds.lines().filter_map(|line| field(line, "feed")).nth(40).expect("a feed");
     for (what, words) in [
-        ("channel", ["--channel", "channel 7"]),
-        ("feed", ["--from", feed]),
-        ("thread", ["--thread", thread]),
+        ("a channel", ["--channel", "channel 7"]),
+        ("a feed", ["--from", feed]),
+        ("a thread of 200", ["--thread", &threads[0]]),
+        ("a thread of 800", ["--thread", &threads[1]]),
     ] {
         let words = ["query", "--json", "-n", "50", words[0], words[1]];
         let found = home.run(&words).output;
         assert_eq!(lines_of(&found), 50, "{what}");
-        below(&format!("newest 50 of a {what}, ms"), home.quickest(&words) - start, 20.0);
+        below(&format!("newest 50 of {what}, ms"), home.quickest(&words) - start, 20.0);
     }
 }
 
@@ -303,14 +305,15 @@ fn compact(home: &Home, content: f64, count: f64) {
     below("store after compact, times content", home.bytes() / content, limit);
 }
 
-/// Memory of a program that holds the store and waits.
-fn idle(home: &Home, dir: &Path) {
-    let pipe = dir.join("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
-    assert!(made.success(), "a pipe");
-    let mut holder = home.start(&["bundle", "read", pipe.to_str().expect("a plain path")]);
-    let mut writer = File::options().write(true).open(&pipe).expect("the pipe");
-    writer.write_all(b"").expect("open");
+/// Memory of a program that holds the store, serves another one and waits: its own reader stands
+/// still.
+fn idle(home: &Home) {
+    let feeds = home.run(&["feeds", "--json"]).output;
+    let feeds = String::from_utf8(feeds).expect("text");
+    let feed = feeds.lines().filter_map(|line| field(line, "feed")).nth(40).expect("a feed");
+    let mut holder = home.start(&["export", feed]);
+    let mut first = [0; 1];
+    holder.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("an entry");
     home.run(&["query", "-n", "50", "--json"]);
     let status = fs::read_to_string(format!("/proc/{}/status", holder.id())).expect("it runs");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
