@@ -45,7 +45,7 @@ const FLOORS: &[&[&str]] = &[
     &["limits", "time", "codec", "key"],
     &["entry", "content", "account", "segment", "fork", "ids"],
     &["frontier", "policy", "order", "reconcile"],
-    &["bundle"],
+    &["bundle", "session"],
     &["store"],
     &["ingest"],
     &["reader"],

@@ -224,6 +224,8 @@ impl Context {
             | Event::LeftOut { .. }
             | Event::Progress { .. }
             | Event::BundleDone { .. }
+            | Event::SessionProgress { .. }
+            | Event::SessionDone { .. }
             | Event::Idle { .. } => {}
         }
     }

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use thistle_engine::key::FeedId;
-use thistle_engine::{Event, Report, StoreError};
+use thistle_engine::{Event, Report, SessionReport, StoreError};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::fmt;
@@ -119,8 +119,25 @@ pub(crate) fn event(event: &Event) {
         Event::ForkFound { feed, fork_seq } => {
             warn!(feed = number(feed), fork_seq, "fork found");
         }
+        Event::SessionProgress { received, sent, .. } => debug!(received, sent, "session"),
+        Event::SessionDone { link, report } => session_done(*link, report),
         Event::Idle { more } => trace!(more, "idle"),
     }
+}
+
+fn session_done(link: u64, report: &SessionReport) {
+    info!(
+        link,
+        sent = report.sent,
+        received = report.received,
+        payloads = report.payloads,
+        duplicates = report.duplicates,
+        bytes_out = report.bytes_out,
+        bytes_in = report.bytes_in,
+        round_trips = report.round_trips,
+        ending = %report.ending,
+        "session ended"
+    );
 }
 
 fn bundle_done(report: &Report) {

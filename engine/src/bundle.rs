@@ -15,11 +15,10 @@ use crate::codec::{DecodeError, Decoder, head_len};
 use crate::key::{Context, Digest, FeedId, Hasher, KeyFault, SecretKey, Signature, Verifier};
 use crate::limits::{BUNDLE_FEEDS, BUNDLE_HEADS_PER_FRAME, FRAME_BYTES, WANTS};
 
+pub(crate) use frame::framed;
 pub use frame::{Frame, Head, Opening, Want, What, fork_frame_len, frame_len, payload_frame_len};
 
-use frame::{
-    END, FORK, HEADS, OPENING, PAYLOAD, SEGMENT, STATEMENT, VERSION, WANTED, decode_kind, framed,
-};
+use frame::{END, FORK, HEADS, OPENING, PAYLOAD, SEGMENT, STATEMENT, VERSION, WANTED, decode_kind};
 
 /// Why one frame was refused; the reading goes on with the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -477,7 +476,7 @@ impl FileWriter {
 }
 
 /// Where the body of the first frame begins and ends; none if the frame is not all there.
-fn extent(rest: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+pub(crate) fn extent(rest: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
     let mut decoder = Decoder::new(rest);
     match decoder.frame_head("frame", FRAME_BYTES) {
         Err(DecodeError::EndOfInput { .. }) => Ok(None),

@@ -57,6 +57,12 @@ pub enum Context {
     DeviceKey,
     /// The running hash of an arrival log.
     Log,
+    /// The key of a session, from what both ends of a link know.
+    Session,
+    /// The random bytes of a greeting.
+    Greeting,
+    /// What stands for what a node takes.
+    Policy,
     /// What stands for the head of a forked feed when two nodes compare what they hold.
     Forked,
 }
@@ -74,6 +80,9 @@ impl Context {
             Self::Account => "thistledown 1 account",
             Self::DeviceKey => "thistledown 1 device key",
             Self::Log => "thistledown 1 log",
+            Self::Session => "thistledown 1 session",
+            Self::Greeting => "thistledown 1 greeting",
+            Self::Policy => "thistledown 1 policy",
             Self::Forked => "thistledown 1 forked",
         }
     }

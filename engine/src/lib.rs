@@ -70,11 +70,15 @@ pub mod policy;
 mod reader;
 pub mod reconcile;
 pub mod segment;
+pub mod session;
 mod store;
 pub mod time;
 
 pub use ingest::Refusal;
-pub use node::{Ending, Event, Fault, Input, Node, Output, Report, Setup, WriteError, Written};
+pub use node::{
+    Ending, Event, Fault, Input, Node, Output, Report, SessionEnding, SessionFault, SessionReport,
+    Setup, WriteError, Written,
+};
 pub use reader::{
     BundleRequest, BundleSource, Checked, FeedInfo, Finding, Gathered, Me, Reader, Status,
 };

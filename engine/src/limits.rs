@@ -66,3 +66,27 @@ pub const SKETCH_BYTES_PER_FEED: u64 = 6;
 pub const SKETCH_WORK: u64 = 100_000_000;
 /// Bytes that a stranger draws in a reconciliation, beside twice what it sends.
 pub const STRANGER_DRAW_BYTES: u64 = 4_096;
+/// Recognition tags in a greeting.
+pub const RECOGNITION_TAGS: u64 = 128;
+/// Most feeds in one frame that declines them.
+pub const DECLINED_PER_FRAME: u64 = 1_024;
+/// Feeds remembered as declined by or for a known peer.
+pub const DECLINED: u64 = 65_536;
+/// Bytes of entries sent before the peer's state is known.
+pub const FIRST_FLIGHT_BYTES: u64 = 16 * 1024;
+/// Bytes sent in a session and not acknowledged yet.
+pub const UNACKED_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes sent in all sessions and not acknowledged yet.
+pub const UNACKED_NODE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of entries sent to a stranger in a session.
+pub const STRANGER_SEND_BYTES: u64 = 16 * 1024 * 1024;
+/// Times that a session compares what both sides hold.
+pub const SESSION_ROUNDS: u64 = 6;
+/// Frames that a peer may send in a session beside entries.
+pub const CONTROL_FRAMES: u64 = 65_536;
+/// Bytes that a peer may send of what is known, beside as much as is new.
+pub const REPEATED_BYTES: u64 = 4 * 1024 * 1024;
+/// Milliseconds for which a peer may send no whole frame, or take nothing.
+pub const SILENCE_MS: u64 = 60_000;
+/// Sessions at once.
+pub const SESSIONS: u64 = 4_096;

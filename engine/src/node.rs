@@ -3,6 +3,8 @@
 //! The node is a function of its inputs. Time, secret bytes and the disk come in as arguments; what
 //! it has to say comes out of [`Node::poll`]. Own entries are durable when a call returns.
 
+mod meeting;
+mod piece;
 mod reading;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,8 +25,10 @@ use crate::store::{
     StoreError, Writer, advance, is_due, rebuild,
 };
 use crate::time::Now;
+use meeting::{Meeting, Opened};
 use reading::Reading;
 
+pub use meeting::{SessionEnding, SessionFault, SessionReport};
 pub use reading::{Fault, Report};
 
 /// Bytes taken in after which a commit makes reopening quick, even if nothing is idle.
@@ -105,7 +109,39 @@ pub enum Input<'a> {
         /// The driver's number for the bundle.
         bundle: u64,
     },
-    /// Nothing else waits: one step of work behind.
+    /// A link to a peer is open; its session begins.
+    LinkOpened {
+        /// The driver's number for the link, never used again.
+        link: u64,
+        /// Whether this side dialled.
+        opener: bool,
+        /// The key of the other side, as the link authenticated it.
+        peer: [u8; 32],
+        /// What only the two ends of this connection know, the same on both.
+        binding: &'a [u8; 32],
+        /// Whether the person named the peer; else it is a stranger.
+        known: bool,
+        /// Words for the way, shown as provenance.
+        via: &'a str,
+    },
+    /// The next bytes of a peer, in order.
+    LinkBytes {
+        /// The driver's number for the link.
+        link: u64,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The link has taken all that it was given to send.
+    LinkReady {
+        /// The driver's number for the link.
+        link: u64,
+    },
+    /// Nothing more comes over a link.
+    LinkClosed {
+        /// The driver's number for the link.
+        link: u64,
+    },
+    /// Nothing else waits, or a [deadline](Node::deadline) has come: one step of work behind.
     Idle,
 }
 
@@ -114,6 +150,18 @@ pub enum Input<'a> {
 pub enum Output {
     /// Something that a person or a log may want to know.
     Event(Event),
+    /// Bytes for a link, in order. The next come after [`Input::LinkReady`].
+    Send {
+        /// The driver's number for the link.
+        link: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// A session is over: the link is closed once what was given before has gone.
+    Close {
+        /// The driver's number for the link.
+        link: u64,
+    },
 }
 
 /// Something that happened.
@@ -183,6 +231,22 @@ pub enum Event {
         /// The lowest place at which it is proven forked.
         fork_seq: u64,
     },
+    /// What came over a link so far is durable.
+    SessionProgress {
+        /// The driver's number for the link.
+        link: u64,
+        /// Entries that are new so far.
+        received: u64,
+        /// Entries sent so far.
+        sent: u64,
+    },
+    /// A session has ended; nothing more is said of its link.
+    SessionDone {
+        /// The driver's number for the link.
+        link: u64,
+        /// What became of it.
+        report: SessionReport,
+    },
     /// One idle step is done.
     Idle {
         /// Whether more work waits behind.
@@ -199,6 +263,7 @@ pub struct Node {
     key: SecretKey,
     outputs: VecDeque<Output>,
     readings: BTreeMap<u64, Reading>,
+    meetings: BTreeMap<u64, Meeting>,
     settled: bool,
     /// Bytes taken in since the last commit that makes reopening quick.
     unsettled: u64,
@@ -280,8 +345,8 @@ impl Node {
     }
 
     fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
-        let (outputs, readings) = (VecDeque::new(), BTreeMap::new());
-        Self { store, seed, me, key, outputs, readings, settled: true, unsettled: 0 }
+        let (outputs, readings, meetings) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
+        Self { store, seed, me, key, outputs, readings, meetings, settled: true, unsettled: 0 }
     }
 
     /// The device's own feed.
@@ -336,7 +401,16 @@ impl Node {
             }
             Input::BundleChunk { bundle, bytes } => self.read_chunk(now, bundle, bytes),
             Input::BundleEnded { bundle } => self.end_reading(now, bundle),
-            Input::Idle => self.idle(now),
+            Input::LinkOpened { link, opener, peer, binding, known, via } => {
+                self.open_meeting(now, Opened { link, opener, peer, binding, known, via })
+            }
+            Input::LinkBytes { link, bytes } => self.hear_bytes(now, link, bytes),
+            Input::LinkReady { link } => self.link_ready(now, link),
+            Input::LinkClosed { link } => self.link_closed(now, link),
+            Input::Idle => {
+                self.watch_meetings(now)?;
+                self.idle(now)
+            }
         }
     }
 
@@ -385,6 +459,7 @@ impl Node {
                 return Ok(false);
             }
             writer.forgive(feed)?;
+            writer.change_policy()?;
             ingest::reclassify(writer)?;
             ingest::keep_within(writer)?;
             Ok(true)
@@ -426,6 +501,7 @@ impl Node {
         self.store.write(now, |writer| {
             if writer.relation(feed)? == Some(state) {
                 writer.set_relation(feed, None)?;
+                writer.change_policy()?;
                 ingest::reclassify(writer)?;
                 ingest::keep_within(writer)?;
             }
@@ -456,6 +532,7 @@ impl Node {
             }
             writer.set_quotas(&quotas)?;
             writer.forget_left_out()?;
+            writer.change_policy()?;
             ingest::fit(writer, class, bytes)
         })
     }

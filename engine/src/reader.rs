@@ -20,6 +20,7 @@ use crate::store::{
 
 pub use audit::{Checked, Finding};
 pub use gather::{BundleRequest, BundleSource, Gathered};
+pub(crate) use gather::{Cut, PAYLOADS_A_WANT, merged};
 
 /// One moment of a node.
 #[derive(Debug)]

@@ -97,6 +97,8 @@ impl Reading {
                 | Event::ForkFound { .. }
                 | Event::Restored { .. }
                 | Event::Upgraded { .. }
+                | Event::SessionProgress { .. }
+                | Event::SessionDone { .. }
                 | Event::Idle { .. } => {}
             }
         }

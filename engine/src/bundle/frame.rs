@@ -263,7 +263,7 @@ impl Head {
 }
 
 impl Want {
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         decoder.array_of("want", 4)?;
         let feed = FeedId::from_bytes(decoder.fixed("feed")?);
         let first = decode_seq(decoder, "first")?;
@@ -279,7 +279,7 @@ impl Want {
         Ok(Self { feed, first, last, what })
     }
 
-    fn encode(&self, encoder: &mut Encoder) {
+    pub(crate) fn encode(&self, encoder: &mut Encoder) {
         let what = match self.what {
             What::Entries => 0,
             What::Payloads => 1,
@@ -305,7 +305,7 @@ pub const fn fork_frame_len(proof_len: u64) -> u64 {
 }
 
 /// Puts a frame into its byte string.
-pub(super) fn framed(body: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
     let mut encoder = Encoder::new();
     encoder.bytes(body);
     encoder.into_bytes()

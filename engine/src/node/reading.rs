@@ -2,13 +2,14 @@
 
 use crate::bundle::{FileReader, Frame, FrameFault, Head, Opening, Read, Want, What};
 use crate::entry::ChainHasher;
-use crate::fork::{ForkFault, ForkProof, VerifiedFork};
-use crate::ingest::{self, Incoming, Outcome, Source};
+use crate::fork::ForkFault;
+use crate::ingest::{self, Outcome, Source};
 use crate::key::FeedId;
 use crate::limits::STAGED_BYTES;
+use crate::node::piece::{Piece, Taken};
 use crate::node::{Ending, Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::{Carrier, CarryClass};
-use crate::segment::{Reject, UnverifiedSegment};
+use crate::segment::Reject;
 use crate::store::{StoreError, Writer};
 use crate::time::Now;
 
@@ -72,14 +73,6 @@ pub(super) struct Reading {
 /// Bytes that a fault counts while it waits to be told.
 const FAULT_BYTES: u64 = 128;
 
-/// Something verified that waits for the next commit.
-#[derive(Debug)]
-enum Piece {
-    Segment(Incoming),
-    Payload { feed: FeedId, seq: u64, payload: Vec<u8> },
-    Fork(VerifiedFork),
-}
-
 impl Reading {
     pub(super) fn new(bundle: u64, via: &str) -> Self {
         Self {
@@ -124,18 +117,12 @@ impl Reading {
                     self.wants = wants;
                     return true;
                 }
-                Frame::Segment(bytes) => UnverifiedSegment::decode(bytes)
-                    .map_err(Reject::Decode)
-                    .and_then(|segment| segment.verify(&mut self.hasher))
-                    .map(|segment| Piece::Segment(Incoming::from(segment)))
-                    .map_err(Fault::Reject),
-                Frame::Payload { feed, seq, payload } => {
-                    Ok(Piece::Payload { feed, seq, payload: payload.to_vec() })
+                frame @ (Frame::Segment(_) | Frame::Payload { .. } | Frame::Fork(_)) => {
+                    match Piece::verify(frame, &mut self.hasher) {
+                        Some(piece) => piece,
+                        None => return true,
+                    }
                 }
-                Frame::Fork(bytes) => ForkProof::decode(bytes)
-                    .map_err(|error| Fault::Reject(Reject::Decode(error)))
-                    .and_then(|proof| proof.verify().map_err(Fault::Fork))
-                    .map(Piece::Fork),
                 Frame::Statement(_) | Frame::End { .. } | Frame::Unknown { .. } => return true,
             },
         };
@@ -156,34 +143,6 @@ impl Reading {
     fn statement(&self) -> Option<(Opening, bool)> {
         let (opening, whole) = (self.opening?, self.stated?);
         if self.stated_kept { None } else { Some((opening, whole)) }
-    }
-}
-
-impl Piece {
-    fn weight(&self) -> u64 {
-        match self {
-            Self::Segment(segment) => segment.weight(),
-            Self::Payload { payload, .. } => 128 + payload.len() as u64,
-            Self::Fork(proof) => 256 + proof.bytes().len() as u64,
-        }
-    }
-
-    fn feed(&self) -> FeedId {
-        match self {
-            Self::Segment(segment) => segment.feed,
-            Self::Payload { feed, .. } => *feed,
-            Self::Fork(proof) => *proof.feed(),
-        }
-    }
-
-    fn ingest(&self, writer: &mut Writer<'_>, source: &Source) -> Result<Outcome, StoreError> {
-        match self {
-            Self::Segment(segment) => ingest::segment(writer, source, segment),
-            Self::Payload { feed, seq, payload } => {
-                ingest::payload(writer, source, feed, *seq, payload)
-            }
-            Self::Fork(proof) => ingest::fork(writer, proof),
-        }
     }
 }
 
@@ -235,15 +194,7 @@ impl Node {
                 let source = source(writer, reading)?;
                 let mut outcomes = Vec::with_capacity(staged.len());
                 for (offset, piece) in &staged {
-                    let outcome = piece.ingest(writer, &source)?;
-                    if matches!(outcome, Outcome::Wrong(_)) {
-                        writer.heads.counts.refused += 1;
-                    }
-                    let fork_seq = match (outcome, writer.number(&piece.feed(), 0)?) {
-                        (Outcome::Forked, Some(number)) => writer.row(number)?.fork_seq,
-                        _ => None,
-                    };
-                    outcomes.push((*offset, piece.feed(), outcome, fork_seq));
+                    outcomes.push((*offset, piece.feed(), piece.take(writer, &source)?));
                 }
                 retire_if_due(writer, me, key, seed)?;
                 // Only now: the maker's own feed may have come with this very bundle.
@@ -264,8 +215,8 @@ impl Node {
             reading.report.refused += 1;
             self.tell(Event::Refused { bundle: reading.bundle, offset, fault });
         }
-        for (offset, feed, outcome, fork_seq) in outcomes {
-            self.report(reading, offset, feed, outcome, fork_seq);
+        for (offset, feed, taken) in outcomes {
+            self.report(reading, offset, feed, taken);
         }
         self.follow_up()?;
         let (new_entries, bytes) = (reading.report.entries_new, reading.read);
@@ -278,8 +229,7 @@ impl Node {
         reading: &mut Reading,
         offset: u64,
         feed: FeedId,
-        outcome: Outcome,
-        fork_seq: Option<u64>,
+        (outcome, fork_seq): Taken,
     ) {
         let (bundle, report) = (reading.bundle, &mut reading.report);
         match outcome {

@@ -197,7 +197,7 @@ impl Reader {
     }
 
     /// What is missing here: gaps of feeds and payloads.
-    fn wants(&self, rows: &[(u32, FeedRow)]) -> Result<Vec<Want>, StoreError> {
+    pub(crate) fn wants(&self, rows: &[(u32, FeedRow)]) -> Result<Vec<Want>, StoreError> {
         let limit = usize::try_from(WANTS).unwrap_or(usize::MAX);
         let mut wants = Vec::new();
         for (_, row) in rows.iter().filter(|(_, row)| row.branch == 0) {
@@ -263,7 +263,7 @@ impl Reader {
 
     /// The runs by which wanted payloads with a lifetime travel: their age stands in the segment, so
     /// each goes with what follows it up to the next signature.
-    fn with_age(
+    pub(crate) fn with_age(
         &self,
         row: &FeedRow,
         (first, last): (u64, u64),
@@ -444,7 +444,7 @@ impl Reader {
 
     /// Cuts a run into segments, each ending at a signature, until they are enough for one piece
     /// of work; tells where the next piece begins.
-    fn cut(
+    pub(crate) fn cut(
         &self,
         number: u32,
         feed: FeedId,
@@ -476,10 +476,12 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// One segment ready to be framed, and the payloads that follow it.
 #[derive(Debug)]
-struct Cut {
-    bytes: Vec<u8>,
-    following: Vec<(u64, Vec<u8>)>,
-    entries: u64,
+pub(crate) struct Cut {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) following: Vec<(u64, Vec<u8>)>,
+    pub(crate) entries: u64,
+    /// Its last entry.
+    pub(crate) last: u64,
     content: u64,
 }
 
@@ -515,7 +517,8 @@ impl Cut {
             items.push(Item { ttl: entry.ttl, age, body });
         }
         let segment = UnverifiedSegment { feed, first_seq: first.seq, prev, items, signature };
-        Some(Self { bytes: segment.encode(), following, entries: held.len() as u64, content })
+        let (entries, last) = (held.len() as u64, last.seq);
+        Some(Self { bytes: segment.encode(), following, entries, last, content })
     }
 }
 
@@ -604,7 +607,7 @@ struct Room {
 }
 
 /// Most payloads that one want is answered with.
-const PAYLOADS_A_WANT: u64 = 64;
+pub(crate) const PAYLOADS_A_WANT: u64 = 64;
 /// Most bytes of the last frame.
 const END_BYTES: u64 = 16;
 /// Most bytes that a feed takes among the heads.
@@ -622,7 +625,7 @@ fn heads(rows: &[(u32, FeedRow)]) -> Vec<Head> {
 }
 
 /// Sorts runs and joins those that touch.
-fn merged(mut runs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+pub(crate) fn merged(mut runs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     runs.sort_unstable();
     let mut joined: Vec<(u64, u64)> = Vec::with_capacity(runs.len());
     for (first, last) in runs {

@@ -8,6 +8,7 @@ mod books;
 mod chain;
 mod copy;
 mod index;
+mod links;
 mod migrate;
 mod needle;
 mod query;
@@ -27,6 +28,7 @@ pub use snapshot::Held;
 
 pub(crate) use chain::{NewEntry, Stored, log_hash};
 pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
+pub(crate) use links::{THEY, WE};
 pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
 pub(crate) use snapshot::Snapshot;

@@ -131,6 +131,12 @@ impl Snapshot {
         FeedRow::decode(row.value())
     }
 
+    /// The row of a feed, if it is held still.
+    pub(crate) fn held_row(&self, number: u32) -> Result<Option<FeedRow>, StoreError> {
+        let feeds = self.txn.open_table(FEEDS)?;
+        feeds.get(number)?.map(|row| FeedRow::decode(row.value())).transpose()
+    }
+
     /// Every held feed and branch.
     pub(crate) fn rows(&self) -> Result<Vec<(u32, FeedRow)>, StoreError> {
         let mut all = Vec::new();

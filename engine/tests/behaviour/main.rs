@@ -11,5 +11,7 @@ mod keeping;
 #[path = "../../../fuzz/src/laws/mod.rs"]
 mod laws;
 mod lifetimes;
+mod meet;
 mod mutate;
 mod room;
+mod sessions;

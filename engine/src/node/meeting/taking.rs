@@ -1,0 +1,228 @@
+//! What a session takes in: pieces are staged within a bound and committed, and what does not fit
+//! is asked for or declined.
+
+use std::collections::BTreeSet;
+
+use crate::bundle::{Frame, Want, What};
+use crate::ingest::{Outcome, Refusal, Source};
+use crate::key::FeedId;
+use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, WANTS};
+use crate::node::meeting::{Meeting, SessionFault, Stop};
+use crate::node::piece::{Piece, Taken};
+use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
+use crate::policy::Carrier;
+use crate::reader::Reader;
+use crate::session::{Sentence, State};
+use crate::store::{THEY, WE};
+use crate::time::Now;
+
+impl Node {
+    /// Verifies a piece and puts it with those that wait for the next commit.
+    pub(super) fn stage(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        frame: Frame<'_>,
+    ) -> Result<(), Stop> {
+        let kind = frame.kind();
+        let Some(piece) = Piece::verify(frame, &mut meeting.hasher) else {
+            return Err(SessionFault::OutOfTurn { kind }.into());
+        };
+        let piece = piece.map_err(SessionFault::Piece)?;
+        meeting.weight = meeting.weight.saturating_add(piece.weight());
+        meeting.staged.push(piece);
+        meeting.staged_at.get_or_insert(now.tick);
+        if meeting.weight >= STAGED_BYTES { self.commit_pieces(now, meeting) } else { Ok(()) }
+    }
+
+    /// Takes in what is staged, in one commit.
+    pub(super) fn commit_pieces(&mut self, now: Now, meeting: &mut Meeting) -> Result<(), Stop> {
+        let staged = std::mem::take(&mut meeting.staged);
+        let weight = std::mem::take(&mut meeting.weight);
+        meeting.staged_at = None;
+        if staged.is_empty() {
+            return Ok(());
+        }
+        self.settled = false;
+        self.unsettled = self.unsettled.saturating_add(weight);
+        let (me, key, seed, peer) = (self.me, &self.key, &self.seed, meeting.peer);
+        // From here on our log holds what the peer need not be told.
+        let puts_aside = meeting.known && !std::mem::replace(&mut meeting.unclean, true);
+        let (via, known) = (meeting.via.clone(), meeting.known);
+        let taken = self.store.write(now, |writer| {
+            if puts_aside {
+                let mut row = writer.link(&peer)?;
+                if row.ours.take().is_some() | row.theirs.take().is_some() {
+                    writer.set_link(&peer, &row)?;
+                }
+            }
+            // A peer counts by the key of its link, as a maker of bundles by its feed.
+            let carrier = if known {
+                Carrier::Known(FeedId::from_bytes(peer))
+            } else {
+                Carrier::anonymous(writer.known)
+            };
+            let source = Source { via, carrier };
+            let taken: Result<Vec<Taken>, _> =
+                staged.iter().map(|piece| piece.take(writer, &source)).collect();
+            retire_if_due(writer, me, key, seed)?;
+            taken
+        })?;
+        self.follow_up()?;
+        if self.unsettled >= SETTLE_BYTES {
+            self.settle()?;
+        }
+        meeting.moved_at = now.tick;
+        let judged = self.judge(now, meeting, &staged, &taken);
+        let (link, received, sent) = (meeting.link, meeting.report.received, meeting.report.sent);
+        self.tell(Event::SessionProgress { link, received, sent });
+        judged
+    }
+
+    /// Counts what became of pieces, and answers what calls for an answer.
+    fn judge(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        staged: &[Piece],
+        taken: &[Taken],
+    ) -> Result<(), Stop> {
+        let mut declined = BTreeSet::new();
+        let mut touched = BTreeSet::new();
+        for (piece, (outcome, fork_seq)) in staged.iter().zip(taken) {
+            let (feed, entries) = (piece.feed(), piece.entries());
+            match *outcome {
+                Outcome::New(count) => {
+                    meeting.report.received += count;
+                    meeting.report.duplicates += entries.saturating_sub(count);
+                    meeting.fresh = meeting.fresh.saturating_add(piece.weight());
+                    meeting.moved = true;
+                    touched.insert(feed);
+                }
+                Outcome::Payload => {
+                    meeting.report.payloads += 1;
+                    meeting.fresh = meeting.fresh.saturating_add(piece.weight());
+                    meeting.moved = true;
+                }
+                Outcome::Known => {
+                    meeting.report.duplicates += entries;
+                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+                }
+                Outcome::Forked => {
+                    meeting.moved = true;
+                    self.tell(Event::ForkFound { feed, fork_seq: fork_seq.unwrap_or(0) });
+                }
+                Outcome::Left(Refusal::Unlinked | Refusal::TooManyGaps, _) => {
+                    if let Piece::Segment(segment) = piece {
+                        meeting.want(feed, (1, segment.first_seq.saturating_sub(1)), What::Entries);
+                    }
+                }
+                Outcome::Left(Refusal::OtherBranch | Refusal::NoEntry, _) => {
+                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+                }
+                Outcome::Left(_, _) => {
+                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+                    declined.insert(feed);
+                }
+                Outcome::Wrong(reject) => {
+                    return Err(SessionFault::Piece(reject.into()).into());
+                }
+            }
+        }
+        self.ask_for_gaps(meeting, &touched)?;
+        self.say_declined(now, meeting, declined)?;
+        let most = meeting.fresh.saturating_add(REPEATED_BYTES);
+        if meeting.repeated > most { Err(SessionFault::Repeats.into()) } else { Ok(()) }
+    }
+
+    /// Leaves feeds out that are not taken, and says so.
+    fn say_declined(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        mut feeds: BTreeSet<FeedId>,
+    ) -> Result<(), Stop> {
+        feeds.retain(|feed| meeting.left_out.insert(*feed));
+        let feeds: Vec<FeedId> = feeds.into_iter().collect();
+        if feeds.is_empty() {
+            return Ok(());
+        }
+        if meeting.known {
+            let peer = meeting.peer;
+            self.settled = false;
+            self.store.write(now, |writer| writer.decline(&peer, &feeds, WE))?;
+        }
+        let at_once = usize::try_from(DECLINED_PER_FRAME).unwrap_or(usize::MAX);
+        for feeds in feeds.chunks(at_once) {
+            meeting.say(&Sentence::Decline { lasts: meeting.known, feeds: feeds.to_vec() });
+        }
+        Ok(())
+    }
+
+    /// Leaves out what the peer does not take.
+    pub(super) fn hear_decline(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        lasts: bool,
+        feeds: &[FeedId],
+    ) -> Result<(), Stop> {
+        let room = crate::limits::DECLINED.saturating_sub(meeting.left_out.len() as u64);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let feeds = feeds.get(..feeds.len().min(room)).unwrap_or_default();
+        meeting.left_out.extend(feeds);
+        if lasts && meeting.known {
+            let peer = meeting.peer;
+            self.settled = false;
+            self.store.write(now, |writer| writer.decline(&peer, feeds, THEY))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what is missing between what is held of some feeds.
+    fn ask_for_gaps(&self, meeting: &mut Meeting, touched: &BTreeSet<FeedId>) -> Result<(), Stop> {
+        let snapshot = self.store.snapshot()?;
+        for feed in touched {
+            let Some(number) = snapshot.number(feed, 0)? else { continue };
+            for gap in snapshot.row(number)?.gaps() {
+                meeting.want(*feed, gap, What::Entries);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks once for all that is missing here, unless the peer is known to have nothing of it.
+    pub(super) fn ask_for_holes(&self, meeting: &mut Meeting, state: &State) -> Result<(), Stop> {
+        let asked = self.store.snapshot()?.link(&meeting.peer)?.asked;
+        if state.memory.is_some_and(|memory| meeting.known && memory.here.0 == asked) {
+            return Ok(());
+        }
+        self.tell_wants(meeting)
+    }
+
+    pub(super) fn tell_wants(&self, meeting: &mut Meeting) -> Result<(), Stop> {
+        if std::mem::replace(&mut meeting.asked, true) {
+            return Ok(());
+        }
+        let snapshot = self.store.snapshot()?;
+        let mut rows = snapshot.rows()?;
+        rows.retain(|(_, row)| meeting.may_offer(row));
+        for want in Reader::new(snapshot).wants(&rows)? {
+            meeting.want(want.feed, (want.first, want.last), want.what);
+        }
+        Ok(())
+    }
+}
+
+impl Meeting {
+    /// Asks for a range, once.
+    fn want(&mut self, feed: FeedId, (first, last): (u64, u64), what: What) {
+        let new = self.wants_told.len() as u64 <= WANTS
+            && first <= last
+            && self.wants_told.insert((feed, first, what == What::Payloads));
+        if new {
+            let want = Want { feed, first, last, what };
+            self.say(&Sentence::Carried(Frame::Wants(vec![want])));
+        }
+    }
+}
