@@ -235,9 +235,14 @@ impl Meeting {
         self.greeted && begun && compared && quiet && !self.awaits
     }
 
+    /// Whether the peer took everything that was said, and has nothing left itself.
+    fn is_answered(&self) -> bool {
+        self.theirs == (self.out_frames, true)
+    }
+
     /// Whether another session had better wait, since this one may bring what that would ask for.
     fn is_moving(&self, tick: u64) -> bool {
-        let over = self.heard.is_some() && self.is_done();
+        let over = self.heard.is_some() && self.is_done() && self.is_answered();
         let compares = self.held.is_none() && self.greeted && self.stage != Stage::Equal;
         compares && !over && tick.saturating_sub(self.moved_at) < PATIENCE_MS
     }
@@ -331,9 +336,8 @@ impl Node {
         let Some(meeting) = self.meetings.remove(&link) else { return Ok(()) };
         // An opener that sees that nothing differs says nothing more.
         let nothing = meeting.heard.is_none() && meeting.staged.is_empty() && meeting.told > 0;
-        let agreed = meeting.is_done()
-            && meeting.theirs == (meeting.out_frames, true)
-            && meeting.acked.0 == meeting.in_frames;
+        let agreed =
+            meeting.is_done() && meeting.is_answered() && meeting.acked.0 == meeting.in_frames;
         let done = !meeting.opener && (agreed || nothing);
         let ending = if done { SessionEnding::Done } else { SessionEnding::Cut };
         self.end_meeting(now, meeting, ending)?;
@@ -711,7 +715,7 @@ impl Node {
             meeting.acked = (meeting.durable, done);
             meeting.say(&Sentence::Ack { count: meeting.durable, done });
         }
-        let answered = silent || meeting.theirs == (meeting.out_frames, true);
+        let answered = silent || meeting.is_answered();
         if meeting.opener && done && answered {
             self.next_round(now, meeting)?;
         }

@@ -7,6 +7,7 @@ mod costs;
 mod forks;
 mod fuzz_targets;
 mod hostile_bytes;
+mod hostile_peers;
 mod keeping;
 #[path = "../../../fuzz/src/laws/mod.rs"]
 mod laws;

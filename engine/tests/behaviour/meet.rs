@@ -121,7 +121,17 @@ pub(crate) fn meet(dialler: &mut Device, other: &mut Device) -> Met {
 
 /// Lets two devices meet in some way. A device is known by the first byte of its feed.
 pub(crate) fn meet_by(dialler: &mut Device, other: &mut Device, way: Way) -> Met {
-    let (here, there) = (dialler.feed().as_bytes()[0], other.feed().as_bytes()[0]);
+    let keys = (dialler.feed().as_bytes()[0], other.feed().as_bytes()[0]);
+    meet_as(dialler, other, keys, way)
+}
+
+/// Lets two devices meet under other keys than their own.
+pub(crate) fn meet_as(
+    dialler: &mut Device,
+    other: &mut Device,
+    (here, there): (u8, u8),
+    way: Way,
+) -> Met {
     let mut ends =
         [End::open(dialler, 90, true, there, &way), End::open(other, 91, false, here, &way)];
     let mut said: Vec<(bool, Vec<u8>)> = Vec::new();

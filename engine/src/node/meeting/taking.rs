@@ -110,6 +110,10 @@ impl Node {
                 }
                 Outcome::Forked => {
                     meeting.moved = true;
+                    // Where the branch parts may lie before what came of it.
+                    if let Piece::Segment(segment) = piece {
+                        meeting.want(feed, (1, segment.first_seq.saturating_sub(1)), What::Entries);
+                    }
                     self.tell(Event::ForkFound { feed, fork_seq: fork_seq.unwrap_or(0) });
                 }
                 Outcome::Left(Refusal::Unlinked | Refusal::TooManyGaps, _) => {
