@@ -111,6 +111,8 @@ pub(super) struct Meeting {
     /// Runs that were sent in this session, by feed number.
     given: BTreeMap<u32, Vec<(u64, u64)>>,
     given_payloads: BTreeSet<(u32, u64)>,
+    /// Feeds whose fork was answered.
+    given_forks: BTreeSet<u32>,
     /// Feeds that are left out between the two.
     left_out: BTreeSet<FeedId>,
     /// Bytes of entries that may still be sent.
@@ -176,6 +178,7 @@ impl Meeting {
             jobs: VecDeque::new(),
             given: BTreeMap::new(),
             given_payloads: BTreeSet::new(),
+            given_forks: BTreeSet::new(),
             left_out: BTreeSet::new(),
             draw: if opened.known { u64::MAX } else { STRANGER_SEND_BYTES },
             flight: FIRST_FLIGHT_BYTES,

@@ -300,8 +300,6 @@ fn a_fork_found_by_meeting_is_told_and_both_agree() {
     meet(&mut copy, &mut cy).clean();
     for _ in 0..3 {
         let met = meet(&mut bo, &mut cy);
-        eprintln!("{:?} {:?} {:?} {:?}", met.kinds(true), met.kinds(false), met.dialler, met.other);
-        eprintln!("{:?}", cy.events);
         assert_eq!(met.dialler.ending, SessionEnding::Done);
     }
     let fork = |device: &Device| {

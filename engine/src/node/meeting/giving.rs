@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bundle::{Frame, Want, What, framed};
+use crate::entry::window;
 use crate::key::FeedId;
 use crate::limits::{UNACKED_BYTES, UNACKED_NODE_BYTES};
 use crate::node::Node;
@@ -22,6 +23,8 @@ pub(super) enum Job {
     Fork(u32),
     /// Entries of a feed or branch.
     Entries(u32, u64, u64),
+    /// Entries of a feed, whatever of them was given before.
+    Again(u32, u64, u64),
     /// The payload of an entry that the peer holds without it.
     Payload(u32, u64),
     /// What the peer asked for.
@@ -142,6 +145,12 @@ impl Meeting {
             }
             Job::Payload(number, seq) => self.give_payload(reader, number, seq),
             Job::Entries(number, first, last) => self.give_entries(reader, number, (first, last)),
+            Job::Again(number, first, last) => {
+                if let Some(given) = self.given.get_mut(&number) {
+                    *given = given.iter().flat_map(|run| without(*run, &[(first, last)])).collect();
+                }
+                self.give_entries(reader, number, (first, last))
+            }
             Job::Wanted(want) => {
                 if !self.answer_want(reader, &want)? {
                     self.say(&Sentence::Absent(vec![want]));
@@ -259,20 +268,17 @@ impl Meeting {
         }
         if want.what == What::Entries {
             let given = self.given.get(&number).map(Vec::as_slice).unwrap_or_default();
-            let runs = without(run, given);
-            let jobs = runs.iter().map(|run| Job::Entries(number, run.0, run.1));
-            let jobs: Vec<_> = jobs.collect();
-            for job in jobs.iter().rev() {
-                self.jobs.push_front(job.clone());
-            }
-            return Ok(!runs.is_empty());
+            let Some((first, _)) = without(run, given).first().copied() else { return Ok(false) };
+            // No further than to the signature that covers it, although some of that was given.
+            let last = window(run.1).1.min(row.head());
+            self.jobs.push_front(Job::Again(number, first, last));
+            return Ok(true);
         }
         let last = run.1.min(run.0.saturating_add(PAYLOADS_A_WANT).saturating_sub(1));
         let mut jobs: Vec<Job> = Vec::new();
         // A payload with a lifetime travels with its age, in its segment.
         for aged in reader.with_age(&row, (run.0, last))? {
-            self.given.remove(&number);
-            jobs.push(Job::Entries(number, aged.0, aged.1));
+            jobs.push(Job::Again(number, aged.0, aged.1));
         }
         for seq in run.0..=last {
             let held = snapshot.entry(number, seq)?;

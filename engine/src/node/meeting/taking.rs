@@ -4,16 +4,17 @@
 use std::collections::BTreeSet;
 
 use crate::bundle::{Frame, Want, What};
-use crate::ingest::{Outcome, Refusal, Source};
+use crate::ingest::{Incoming, Outcome, Refusal, Source};
 use crate::key::FeedId;
 use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, WANTS};
+use crate::node::meeting::giving::Job;
 use crate::node::meeting::{Meeting, SessionFault, Stop};
 use crate::node::piece::{Piece, Taken};
 use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::Carrier;
 use crate::reader::Reader;
 use crate::session::{Sentence, State};
-use crate::store::{THEY, WE};
+use crate::store::{StoreError, THEY, WE};
 use crate::time::Now;
 
 impl Node {
@@ -91,6 +92,9 @@ impl Node {
         let mut touched = BTreeSet::new();
         for (piece, (outcome, fork_seq)) in staged.iter().zip(taken) {
             let (feed, entries) = (piece.feed(), piece.entries());
+            if let Piece::Segment(segment) = piece {
+                self.answer_fork(meeting, segment)?;
+            }
             match *outcome {
                 Outcome::New(count) => {
                     meeting.report.received += count;
@@ -137,6 +141,28 @@ impl Node {
         self.say_declined(now, meeting, declined)?;
         let most = meeting.fresh.saturating_add(REPEATED_BYTES);
         if meeting.repeated > most { Err(SessionFault::Repeats.into()) } else { Ok(()) }
+    }
+
+    /// Answers a segment of a feed that is known as forked with the proof and the other branch, once.
+    fn answer_fork(&self, meeting: &mut Meeting, segment: &Incoming) -> Result<(), StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let Some(number) = snapshot.number(&segment.feed, 0)? else { return Ok(()) };
+        let Some(fork) = snapshot.row(number)?.fork_seq else { return Ok(()) };
+        if !meeting.given_forks.insert(number) {
+            return Ok(());
+        }
+        meeting.jobs.push_back(Job::Fork(number));
+        let last = segment.entries.last().map(|entry| entry.id);
+        for branch in [Some(number), snapshot.number(&segment.feed, 1)?].into_iter().flatten() {
+            let row = snapshot.row(branch)?;
+            let here = snapshot.entry(branch, segment.last_seq())?.map(|held| held.id);
+            if here.is_none() || here != last {
+                let runs = row.runs.iter().map(|run| (run.0.max(fork), run.1));
+                let jobs = runs.filter(|run| run.0 <= run.1);
+                meeting.jobs.extend(jobs.map(|run| Job::Entries(branch, run.0, run.1)));
+            }
+        }
+        Ok(())
     }
 
     /// Leaves feeds out that are not taken, and says so.
