@@ -715,7 +715,7 @@ fn text_id(vector: &Vector) -> (Value, Value) {
     let bytes = match &id {
         Id::Feed(feed) => *feed.as_bytes(),
         Id::Account(account) => *account.as_bytes(),
-        Id::Entry(entry) => *entry,
+        Id::Entry(bytes) | Id::Node(bytes) => *bytes,
     };
     assert_eq!(bytes, vector.bytes[..]);
     let refused = vector.derived("refused");

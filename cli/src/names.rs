@@ -99,14 +99,16 @@ impl People {
                     .because(&fault)
                     .hint("copy it once more, whole"));
             }
-            Ok(Id::Account(_) | Id::Entry(_)) | Err(_) => {}
+            Ok(Id::Account(_) | Id::Entry(_) | Id::Node(_)) | Err(_) => {}
         }
         let candidates = self.candidates();
         let picked = pick::pick(typed, "feed", &candidates)?;
         match Id::parse(&picked.id) {
             Ok(Id::Feed(feed)) => Ok(vec![feed]),
             Ok(Id::Account(account)) => Ok(self.devices(&account)),
-            Ok(Id::Entry(_)) | Err(_) => unreachable!("candidates are feeds and accounts"),
+            Ok(Id::Entry(_) | Id::Node(_)) | Err(_) => {
+                unreachable!("candidates are feeds and accounts")
+            }
         }
     }
 
@@ -148,7 +150,9 @@ pub(crate) fn entry(
     })?;
     let (first, last) = match query {
         IdQuery::Whole(Id::Entry(id)) => (id, id),
-        IdQuery::Whole(Id::Feed(_) | Id::Account(_)) => unreachable!("an entry was asked for"),
+        IdQuery::Whole(Id::Feed(_) | Id::Account(_) | Id::Node(_)) => {
+            unreachable!("an entry was asked for")
+        }
         IdQuery::Span { first, last, .. } => (first, last),
     };
     let found = reader.find(first, last).map_err(|error| fault(&error))?;

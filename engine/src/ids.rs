@@ -1,7 +1,7 @@
 //! Ids as people see them: bech32m text (BIP-350) that says what it names and detects mistyping.
 //!
-//! A feed is `feed1...`, an account `acct1...`, an entry `entry1...`, each with 52 characters of
-//! id and six of checksum. People may also give the beginning of one; that becomes a span of ids,
+//! A feed is `feed1...`, an account `acct1...`, an entry `entry1...`, the key of a node's links
+//! `node1...`, each with 52 characters of id and six of checksum. People may also give the beginning of one; that becomes a span of ids,
 //! and whoever holds the ids says whether exactly one lies in it.
 //!
 //! No id of any kind is looked up here, and whether a feed's or account's key is a usable one
@@ -33,10 +33,12 @@ pub enum IdKind {
     Account,
     /// An entry.
     Entry,
+    /// A node, by the key of its links.
+    Node,
 }
 
 impl IdKind {
-    const ALL: [Self; 3] = [Self::Feed, Self::Account, Self::Entry];
+    const ALL: [Self; 4] = [Self::Feed, Self::Account, Self::Entry, Self::Node];
 
     /// The word before the `1`.
     pub const fn word(self) -> &'static str {
@@ -44,6 +46,7 @@ impl IdKind {
             Self::Feed => "feed",
             Self::Account => "acct",
             Self::Entry => "entry",
+            Self::Node => "node",
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for IdKind {
             Self::Feed => "a feed",
             Self::Account => "an account",
             Self::Entry => "an entry",
+            Self::Node => "a node",
         })
     }
 }
@@ -65,7 +69,7 @@ pub enum IdFault {
     #[error("not an id")]
     NotAnId,
     /// The word before the `1` is none of ours.
-    #[error("an id of something else than a feed, an account or an entry")]
+    #[error("an id of something else than a feed, an account, an entry or a node")]
     UnknownKind,
     /// A sound id of another kind than is wanted here.
     #[error("the id of {found} where that of {wanted} is due")]
@@ -108,6 +112,8 @@ pub enum Id {
     Account(AccountId),
     /// An entry, by the bytes of its id.
     Entry([u8; 32]),
+    /// A node, by the key of its links.
+    Node([u8; 32]),
 }
 
 impl Id {
@@ -122,6 +128,7 @@ impl Id {
             Self::Feed(_) => IdKind::Feed,
             Self::Account(_) => IdKind::Account,
             Self::Entry(_) => IdKind::Entry,
+            Self::Node(_) => IdKind::Node,
         }
     }
 
@@ -131,6 +138,7 @@ impl Id {
             Self::Feed(feed) => encode(IdKind::Feed, feed.as_bytes()),
             Self::Account(account) => encode(IdKind::Account, account.as_bytes()),
             Self::Entry(entry) => encode(IdKind::Entry, entry),
+            Self::Node(node) => encode(IdKind::Node, node),
         }
     }
 
@@ -139,6 +147,7 @@ impl Id {
             IdKind::Feed => Self::Feed(FeedId::from_bytes(bytes)),
             IdKind::Account => Self::Account(AccountId::from_bytes(bytes)),
             IdKind::Entry => Self::Entry(bytes),
+            IdKind::Node => Self::Node(bytes),
         }
     }
 }
@@ -186,6 +195,11 @@ pub fn account_text(account: &AccountId) -> String {
 /// The text of an entry's id.
 pub fn entry_text(entry: &[u8; 32]) -> String {
     Id::Entry(*entry).text()
+}
+
+/// The text of a node's key.
+pub fn node_text(node: &[u8; 32]) -> String {
+    Id::Node(*node).text()
 }
 
 /// The short form of an id's text: the first 8 characters after the `1`.

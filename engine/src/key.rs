@@ -55,6 +55,8 @@ pub enum Context {
     Account,
     /// A device key from the node's seed.
     DeviceKey,
+    /// The key of a device's links from its device key.
+    LinkKey,
     /// The running hash of an arrival log.
     Log,
     /// The key of a session, from what both ends of a link know.
@@ -79,6 +81,7 @@ impl Context {
             Self::Bundle => "thistledown 1 bundle",
             Self::Account => "thistledown 1 account",
             Self::DeviceKey => "thistledown 1 device key",
+            Self::LinkKey => "thistledown 1 link key",
             Self::Log => "thistledown 1 log",
             Self::Session => "thistledown 1 session",
             Self::Greeting => "thistledown 1 greeting",

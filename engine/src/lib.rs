@@ -84,4 +84,6 @@ pub use reader::{
 };
 pub use redb::StorageBackend;
 pub use redb::backends::{FileBackend, InMemoryBackend};
-pub use store::{Counts, Held, Hit, Order, Query, Received, STORE_VERSION, State, StoreError};
+pub use store::{
+    Counts, Held, Hit, Order, Query, Received, Remembered, STORE_VERSION, State, StoreError,
+};

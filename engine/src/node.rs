@@ -4,6 +4,7 @@
 //! it has to say comes out of [`Node::poll`]. Own entries are durable when a call returns.
 
 mod meeting;
+mod peers;
 mod piece;
 mod reading;
 

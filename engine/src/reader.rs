@@ -14,8 +14,8 @@ use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
-    Counts, FeedRow, Held, Hit, Query, Snapshot, StorageBackend, StoreError, find, heads_of,
-    profiles, run,
+    Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend, StoreError, find,
+    heads_of, profiles, run,
 };
 
 pub use audit::{Checked, Finding};
@@ -303,6 +303,11 @@ impl Reader {
     /// How far an input was taken in.
     pub fn progress(&self, key: &[u8; 32]) -> Result<u64, StoreError> {
         self.snapshot.progress(key)
+    }
+
+    /// Nodes that were met and where, the one met last at the end.
+    pub fn peers(&self) -> Result<Vec<Remembered>, StoreError> {
+        self.snapshot.addresses()
     }
 
     /// Feeds left out or evicted, and up to which entry.

@@ -286,7 +286,7 @@ fn text_id(text: &str) -> Result<(Value, Value), Refusal> {
     let bytes = match &id {
         Id::Feed(feed) => feed.as_bytes(),
         Id::Account(account) => account.as_bytes(),
-        Id::Entry(entry) => entry,
+        Id::Entry(bytes) | Id::Node(bytes) => bytes,
     };
     let text = id.text();
     let derived = json!({ "short": ids::short(&text), "upper": text.to_uppercase() });

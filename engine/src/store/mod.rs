@@ -4,6 +4,7 @@
 //! goes through a [`Writer`] inside one transaction; reading goes through a [`Snapshot`], which
 //! sees one moment and stops nobody. What can be computed again (indexes) is built behind.
 
+mod addresses;
 mod books;
 mod chain;
 mod copy;
@@ -22,6 +23,7 @@ mod verify;
 mod view;
 mod writer;
 
+pub use addresses::Remembered;
 pub use query::{Hit, Order, Query, Received};
 pub use record::State;
 pub use snapshot::Held;

@@ -1,6 +1,7 @@
 //! The engine as its driver sees it: nodes on disks in memory, bundles carried by hand, and bytes
 //! that nobody should have sent. One binary, so that it is built and linked once.
 
+mod addresses;
 mod carry;
 mod common;
 mod costs;

@@ -6,7 +6,7 @@ use thistle_engine::key::{AccountId, FeedId, Seed};
 
 use super::number_of;
 
-const KINDS: [IdKind; 3] = [IdKind::Feed, IdKind::Account, IdKind::Entry];
+const KINDS: [IdKind; 4] = [IdKind::Feed, IdKind::Account, IdKind::Entry, IdKind::Node];
 
 /// 32 bytes out of any number of them.
 fn filled(bytes: &[u8]) -> [u8; 32] {
@@ -30,12 +30,13 @@ pub(super) fn id(bytes: &[u8]) {
     }
     assert!(short(&text).len() <= text.len());
     let (full, pick) = (filled(bytes), number_of(bytes));
-    let id = match pick % 3 {
+    let id = match pick % 4 {
         0 => Id::Feed(FeedId::from_bytes(full)),
         1 => Id::Account(AccountId::from_bytes(full)),
-        _ => Id::Entry(full),
+        2 => Id::Entry(full),
+        _ => Id::Node(full),
     };
-    written(&id, &full, pick / 3);
+    written(&id, &full, pick / 4);
 }
 
 /// A written id is read back in both cases, found by every beginning, and by no mistyping.

@@ -1,0 +1,56 @@
+//! Goal: who a device is on links, and where it met others. Method: nodes on disks in memory that
+//! are opened again.
+
+use thistle_engine::key::Seed;
+use thistle_engine::limits::{ADDRESS_BYTES, REMEMBERED_ADDRESSES};
+use thistle_engine::{FileBackend, Node, Remembered};
+
+use crate::common::{CACHE, Device, account, setup, start};
+
+fn key(number: u64) -> [u8; 32] {
+    let mut key = [7; 32];
+    key[..8].copy_from_slice(&number.to_le_bytes());
+    key
+}
+
+fn met(number: u64, address: &str) -> Remembered {
+    Remembered { key: key(number), address: address.to_owned() }
+}
+
+#[test]
+fn the_link_key_is_the_same_after_opening_and_not_the_feed() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let disk = || FileBackend::new(file.reopen().unwrap()).unwrap();
+    let seed = Seed::new([1; 32]);
+    let node = Node::create(disk(), &account(1), setup("Ana"), seed, start()).unwrap();
+    let (secret, feed) = (node.link_secret(), node.me().unwrap().feed);
+    drop(node);
+    let node = Node::open(disk(), Seed::new([2; 32]), CACHE, start()).unwrap();
+    assert_eq!(node.link_secret(), secret, "the same for as long as the home lives");
+    assert_ne!(thistle_engine::key::SecretKey::from_seed(&secret).feed(), feed);
+    assert_ne!(Device::new(2).node.link_secret(), secret);
+}
+
+#[test]
+fn the_address_met_last_is_remembered_within_a_bound() {
+    let mut ana = Device::new(1);
+    assert_eq!(ana.reader().peers().unwrap(), []);
+    let mut remember = |number, address: &str| {
+        let known = ana.node.remember_peer(start(), &key(number), address).unwrap();
+        (known, ana.reader().peers().unwrap())
+    };
+    for number in 0..REMEMBERED_ADDRESSES {
+        assert!(remember(number, "192.0.2.7:1").0);
+    }
+    let (known, list) = remember(0, "192.0.2.8:2");
+    assert_eq!((known, list.len() as u64), (true, REMEMBERED_ADDRESSES));
+    assert_eq!((&list[0], list.last()), (&met(1, "192.0.2.7:1"), Some(&met(0, "192.0.2.8:2"))));
+    let (_, list) = remember(999, "[::1]:9");
+    assert_eq!(list.len() as u64, REMEMBERED_ADDRESSES, "one more than there is room for");
+    assert_eq!((&list[0], list.last()), (&met(2, "192.0.2.7:1"), Some(&met(999, "[::1]:9"))));
+    let longest = "x".repeat(usize::try_from(ADDRESS_BYTES).unwrap());
+    assert!(remember(5, &longest).0);
+    let (known, list) = remember(6, &(longest + "x"));
+    assert!(!known, "too long to be an address");
+    assert!(list.contains(&met(6, "192.0.2.7:1")));
+}
