@@ -90,22 +90,6 @@ pub const REPEATED_BYTES: u64 = 4 * 1024 * 1024;
 pub const SILENCE_MS: u64 = 60_000;
 /// Sessions at once.
 pub const SESSIONS: u64 = 4_096;
-/// Most feeds that two nodes compare in a session.
-pub const SCOPE_FEEDS: u64 = 131_072;
-/// Most rows or wants in one message of a reconciliation.
-pub const RECONCILE_ITEMS: u64 = 4_096;
-/// Most power sums of a bucket, for 64 differences.
-pub const RECONCILE_SUMS: u64 = 129;
-/// Times that more sums can be asked for.
-pub const RECONCILE_ROUNDS: u64 = 4;
-/// Bytes of sketch taken from a peer, if not more for each own feed.
-pub const SKETCH_BYTES: u64 = 4_096;
-/// Bytes of sketch taken from a peer for each own feed.
-pub const SKETCH_BYTES_PER_FEED: u64 = 6;
-/// Multiplications that a peer's sketches may cost in a session.
-pub const SKETCH_WORK: u64 = 100_000_000;
-/// Bytes that a stranger draws in a reconciliation, beside twice what it sends.
-pub const STRANGER_DRAW_BYTES: u64 = 4_096;
 /// Nodes of which the last address is remembered.
 pub const REMEMBERED_ADDRESSES: u64 = 256;
 /// Longest address that is remembered, in bytes.
