@@ -17,8 +17,8 @@ use crate::content::Carry;
 use crate::entry::ChainHasher;
 use crate::key::{Context, Digest, FeedId, derive, keyed, short_of};
 use crate::limits::{
-    CONTROL_FRAMES, FIRST_FLIGHT_BYTES, SESSION_ROUNDS, SESSIONS, SILENCE_MS, STRANGER_SEND_BYTES,
-    WANTS,
+    CONTROL_FRAMES, FIRST_FLIGHT_BYTES, SCOPE_FEEDS, SESSION_ROUNDS, SESSIONS, SILENCE_MS,
+    STRANGER_SEND_BYTES, WANTS,
 };
 use crate::node::piece::Piece;
 use crate::node::{Event, Node, Output};
@@ -426,6 +426,7 @@ impl Node {
             Sentence::Greeting(greeting) => self.hear_greeting(now, meeting, &greeting),
             Sentence::Ack { count, done } => {
                 meeting.hear_ack(count, done)?;
+                self.tell_progress(meeting);
                 if done { self.commit_pieces(now, meeting) } else { Ok(()) }
             }
             Sentence::State(state) => {
@@ -445,6 +446,11 @@ impl Node {
             }
             Sentence::Unknown { .. } => Ok(()),
         }
+    }
+
+    fn tell_progress(&mut self, meeting: &Meeting) {
+        let (link, report) = (meeting.link, &meeting.report);
+        self.tell(Event::SessionProgress { link, received: report.received, sent: report.sent });
     }
 
     fn greet(&self, meeting: &mut Meeting) {
@@ -733,7 +739,7 @@ impl Node {
             Stage::Equal => true,
             Stage::Compare => !meeting.moved,
         };
-        if ends || meeting.told > SESSION_ROUNDS {
+        if ends || meeting.told >= SESSION_ROUNDS {
             return Err(Stop::Ends(SessionEnding::Done));
         }
         let snapshot = self.store.snapshot()?;
@@ -779,10 +785,17 @@ impl Meeting {
     fn make_scope(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let heads = snapshot.heads()?;
         self.place = (heads.log_len, short_of(&heads.log_hash));
-        let rows: Vec<(u32, FeedRow)> = snapshot.rows()?;
+        let mut rows: Vec<(u32, FeedRow)> = snapshot.rows()?;
+        rows.retain(|(_, row)| self.may_offer(row));
+        let most = usize::try_from(SCOPE_FEEDS).unwrap_or(usize::MAX);
+        if rows.len() > most {
+            // Those that matter more are compared; the others wait for another way.
+            rows.sort_by_key(|(number, row)| (row.class.code(), *number));
+            rows.truncate(most);
+            rows.sort_unstable_by_key(|(number, _)| *number);
+        }
         let mut numbers = Vec::with_capacity(rows.len());
-        let offered = rows.iter().filter(|(_, row)| self.may_offer(row));
-        let items = offered.map(|(number, row)| {
+        let items = rows.iter().map(|(number, row)| {
             numbers.push(*number);
             match row.fork_seq {
                 Some(fork) => Item::forked(row.id, fork),

@@ -3,8 +3,8 @@
 
 use thistle_engine::bundle::{Frame, Want, What};
 use thistle_engine::limits::{
-    CONTROL_FRAMES, FIRST_FLIGHT_BYTES, REPEATED_BYTES, SILENCE_MS, STRANGER_DRAW_BYTES,
-    STRANGER_SEND_BYTES, WANTS,
+    CONTROL_FRAMES, FIRST_FLIGHT_BYTES, REPEATED_BYTES, SESSIONS, SILENCE_MS, STRANGER_DRAW_BYTES,
+    STRANGER_SEND_BYTES, UNACKED_BYTES, WANTS,
 };
 use thistle_engine::reconcile::{Item, Scope};
 use thistle_engine::session::{Frames, Greeting, Sentence, State, VERSION};
@@ -398,6 +398,48 @@ fn a_feed_out_of_scope_is_declined_and_a_blocked_one_never_kept() {
     let again = meet(&mut ana, &mut bo);
     again.clean();
     assert_eq!((again.dialler.sent, again.said.len()), (0, 2));
+}
+
+#[test]
+fn what_is_not_acknowledged_has_its_limit() {
+    let mut device = Device::new(1);
+    let bulk = "b".repeat(16_000);
+    device.write_many((0..400).map(|number| format!("{number} {bulk}")));
+    let mut peer = Peer::greeted(&mut device, true);
+    peer.tell_state(0, 0);
+    peer.say(&Sentence::Compare(&[0x81, 22]));
+    let sent = peer.heard.len() as u64;
+    assert!(sent >= UNACKED_BYTES && sent < UNACKED_BYTES + 600_000, "{sent}");
+    // An ack lets more go.
+    let kinds = peer.kinds();
+    let counted = kinds.iter().filter(|kind| !matches!(kind, 8 | 10)).count() as u64;
+    peer.say(&Sentence::Ack { count: counted, done: false });
+    assert!(peer.heard.len() as u64 > sent + 1_000_000);
+}
+
+#[test]
+fn one_session_too_many_is_turned_away() {
+    let mut device = Device::new(1);
+    let open = |device: &mut Device, link| {
+        let (peer, binding, via) = ([66; 32], &[7; 32], "a meeting");
+        let input = Input::LinkOpened { link, opener: false, peer, binding, known: false, via };
+        device.node.handle(device.now, input).unwrap();
+    };
+    for link in 0..SESSIONS {
+        open(&mut device, link);
+        assert_eq!(device.node.poll(), None);
+    }
+    open(&mut device, SESSIONS);
+    assert_eq!(device.node.poll(), Some(Output::Close { link: SESSIONS }));
+    let Some(Output::Event(Event::SessionDone { report, .. })) = device.node.poll() else {
+        panic!("no end");
+    };
+    assert_eq!(report.ending, SessionEnding::Busy);
+    // All of them end, and then there is room again.
+    device.now.tick += SILENCE_MS;
+    device.node.handle(device.now, Input::Idle).unwrap();
+    while device.node.poll().is_some() {}
+    serves_others(&mut device);
 }
 
 #[test]

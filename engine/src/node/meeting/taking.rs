@@ -75,8 +75,7 @@ impl Node {
         }
         meeting.moved_at = now.tick;
         let judged = self.judge(now, meeting, &staged, &taken);
-        let (link, received, sent) = (meeting.link, meeting.report.received, meeting.report.sent);
-        self.tell(Event::SessionProgress { link, received, sent });
+        self.tell_progress(meeting);
         judged
     }
 
