@@ -98,6 +98,24 @@ pub(crate) enum Command {
     /// Write, read and look into bundles, the files that carry feeds.
     #[command(subcommand)]
     Bundle(Bundle),
+    /// Wait for other homes to dial, and meet them.
+    ///
+    /// The first line printed is the address of this home, to be given to others. It serves until it
+    /// is interrupted; other commands go on working meanwhile. Whoever dials and is not named by
+    /// `--known` is a stranger: what strangers get and may leave here is bounded.
+    #[command(after_long_help = LISTEN_EXAMPLES)]
+    Listen(Listen),
+    /// Print the address of this home.
+    ///
+    /// Without a port if it never listened: that is enough to be named by `listen --known`.
+    Address,
+    /// Meet the home at an address: both sides get what they want of the other.
+    ///
+    /// Whom you dial is known to you. Once met, a home is found again by its key alone, or the
+    /// beginning of it, as long as its address stays the same. A meeting that was cut off goes on
+    /// where it stopped when this is run again.
+    #[command(after_long_help = SYNC_EXAMPLES)]
+    Sync(Sync),
     /// Print all entries of a feed as JSON Lines.
     ///
     /// The output holds nothing but the entries, so it is the same on every node that holds the
@@ -364,6 +382,26 @@ pub(crate) struct BundleRead {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+/// Arguments of `listen`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Listen {
+    /// Where to listen; port 0 is any. Without it on all networks of this machine, at the port of
+    /// last time if it is free.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) addr: Option<String>,
+    /// The address of a home that is no stranger; may be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) known: Vec<String>,
+}
+
+/// Arguments of `sync`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Sync {
+    /// The address, as `thistle listen` prints it there; or the key of a home that was met before.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+}
+
 /// What `doctor` does beyond looking.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Doctor {
@@ -445,6 +483,18 @@ const RESTORE_EXAMPLES: &str = "\
 Examples:
   thistle restore /media/disk/thistle.backup
   thistle --home DIR restore thistle.backup && thistle --home DIR confirm";
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  thistle listen
+  thistle listen --addr 192.0.2.7:4711 --known node1...@192.0.2.9:4711
+  thistle listen --json     # {\"address\":..}, then a line for every meeting";
+
+const SYNC_EXAMPLES: &str = "\
+Examples:
+  thistle sync node1...@192.0.2.7:4711
+  thistle sync node1qpzry9x8
+  thistle sync node1...@192.0.2.7:4711 --json     # {\"sent\":..,\"received\":..,..}";
 
 const COMPACT_EXAMPLES: &str = "\
 Examples:

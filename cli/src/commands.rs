@@ -7,6 +7,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod input;
 pub(crate) mod keep;
+pub(crate) mod meet;
 pub(crate) mod meta;
 pub(crate) mod people;
 pub(crate) mod read;

@@ -17,6 +17,7 @@ use thistle_engine::{Event, Node, Reader, StoreError, ids};
 use crate::facts::Facts;
 use crate::home;
 use crate::host::{Given, Host};
+use crate::net::Net;
 use crate::outcome::{CliError, Kind};
 use crate::text;
 
@@ -107,6 +108,8 @@ pub(crate) struct Context {
     pub(crate) facts: Facts,
     /// The node.
     pub(crate) host: Host,
+    /// The way to other nodes.
+    pub(crate) net: Arc<Net>,
     /// The process that waits for it, if that is another one.
     pub(crate) caller: Option<UnixStream>,
 }

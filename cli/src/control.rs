@@ -99,6 +99,8 @@ const SERVED: usize = 64;
 const GREETING: Duration = Duration::from_secs(5);
 /// How long a caller may refuse to take what was printed.
 const STALLED: Duration = Duration::from_mins(1);
+/// The exit code, of no command, that says that the holder cannot do this for others.
+pub(crate) const NOT_FOR_OTHERS: u8 = 255;
 /// The longest path that every system takes for a socket.
 const SOCKET_PATH: usize = 100;
 

@@ -9,6 +9,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
@@ -125,12 +126,16 @@ fn tick() -> u64 {
 
 /// A number for this start of the machine; 0 where the system does not tell.
 fn boot() -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") else {
-        return 0;
-    };
-    // FNV-1a: the id is random already, and only has to become a number.
-    text.trim().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    // Asked for with every step of a meeting, and never another while this process lives.
+    static BOOT: OnceLock<u64> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let Ok(text) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") else {
+            return 0;
+        };
+        // FNV-1a: the id is random already, and only has to become a number.
+        text.trim().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
     })
 }
 

@@ -1,28 +1,39 @@
 //! The thread on which the node lives, and the queue before it.
 //!
-//! Commands of several people and programs share one node. Each asks for short steps, one after
-//! the other; the queue is short, so that whoever asks much waits as often as whoever asks little.
-//! Reading needs no step beyond taking a snapshot. After a disk fault the node is dropped and every
-//! later step is refused: only opening the store again is safe.
+//! Commands of several people and programs share one node, and so do the links to other nodes. Each
+//! asks for short steps, one after the other. A command waits for each of its steps and a link for a
+//! turn, so the queue is short, and whoever asks much waits as often as whoever asks little. Reading
+//! needs no step beyond taking a snapshot. What the node has to say goes to whoever caused it; what
+//! it sends over a link goes to that link, whatever caused it. After a disk fault the node is
+//! dropped and every later step is refused: only opening the store again is safe.
+
+mod links;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thistle_engine::time::Now;
-use thistle_engine::{Event, Input, Node, Output, Reader, StoreError};
+use thistle_engine::{Event, Input, Node, Reader, StoreError};
 
 use crate::facts::Clocks;
 use crate::home;
 use crate::log;
 use crate::outcome::{CliError, Kind};
+use links::Links;
 
-/// Steps that may wait.
-const WAITING: usize = 16;
+pub(crate) use links::{Opened, Port, Word};
 
-type Step = Box<dyn FnOnce(&mut Node) -> Fate + Send>;
+/// How long nothing may be asked for before work behind is done.
+const QUIET: Duration = Duration::from_millis(100);
+/// How often work behind is looked for when nothing happens: lifetimes end by the minute.
+const REST: Duration = Duration::from_mins(1);
+
+type Step = Box<dyn FnOnce(&mut Hosted) -> Fate + Send>;
+/// Hears an event, or that there is no node any more; says whether it wants to hear more.
+type Watcher = Box<dyn FnMut(Option<&Event>) -> bool + Send>;
 
 /// Whether the node can still be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,11 +42,27 @@ enum Fate {
     Broken,
 }
 
-/// A handle by which commands reach the node.
+/// The node, and what belongs to it on its thread.
+struct Hosted {
+    node: Node,
+    links: Links,
+    /// The clocks by which work behind is done unasked, if it is.
+    clocks: Option<Clocks>,
+    /// Whether work behind may be left.
+    restless: bool,
+    /// Those who want to hear what nobody asked for.
+    watchers: Vec<Watcher>,
+    /// Why the node was dropped.
+    fault: Arc<OnceLock<CliError>>,
+    home: Arc<Path>,
+}
+
+/// A handle by which commands and links reach the node.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
-    steps: SyncSender<Step>,
+    steps: Sender<Step>,
     home: Arc<Path>,
+    fault: Arc<OnceLock<CliError>>,
 }
 
 /// The thread of the node; it ends once every [`Host`] is gone.
@@ -45,20 +72,23 @@ pub(crate) struct HostThread(JoinHandle<()>);
 impl Host {
     /// Puts the node on a thread of its own.
     pub(crate) fn start(node: Node, home: &Path) -> Result<(Self, HostThread), CliError> {
-        let (steps, queue) = sync_channel::<Step>(WAITING);
-        let work = move || {
-            let mut node = node;
-            for step in queue {
-                if step(&mut node) == Fate::Broken {
-                    break;
-                }
-            }
+        let (steps, queue) = channel::<Step>();
+        let host = Self { steps, home: home.into(), fault: Arc::default() };
+        let hosted = Hosted {
+            node,
+            links: Links::default(),
+            clocks: None,
+            restless: true,
+            watchers: Vec::new(),
+            fault: Arc::clone(&host.fault),
+            home: Arc::clone(&host.home),
         };
+        let work = move || hosted.work(&queue);
         let thread =
             thread::Builder::new().name("node".to_owned()).spawn(work).map_err(|error| {
                 CliError::new(Kind::Store, "the system starts no thread").because(&error)
             })?;
-        Ok((Self { steps, home: home.into() }, HostThread(thread)))
+        Ok((host, HostThread(thread)))
     }
 
     /// Does one step on the node and waits for what it gives.
@@ -66,23 +96,7 @@ impl Host {
         &self,
         step: impl FnOnce(&mut Node) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CliError> {
-        let (reply, answer) = sync_channel(1);
-        let job = move |node: &mut Node| {
-            let begun = Instant::now();
-            let done = step(node);
-            log::step(begun);
-            let fate = if done.is_err() { Fate::Broken } else { Fate::Sound };
-            // Nobody waits any more if the command's thread came to an end.
-            drop(reply.send(done));
-            fate
-        };
-        let gone = || {
-            CliError::new(Kind::Store, "the store was closed after a fault")
-                .hint("run the command again; what was reported as written is safe")
-        };
-        self.steps.send(Box::new(job)).map_err(|_| gone())?;
-        let done = answer.recv().map_err(|_| gone())?;
-        done.map_err(|error| self.fault(&error))
+        self.ask(move |hosted| step(&mut hosted.node))
     }
 
     /// Does one step that the time belongs to, and returns also what the node has to say.
@@ -91,16 +105,62 @@ impl Host {
         clocks: Clocks,
         step: impl FnOnce(&mut Node, Now) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(T, Vec<Event>), CliError> {
-        self.step(move |node| {
-            let done = step(node, clocks.now())?;
-            Ok((done, events(node)))
+        self.ask(move |hosted| {
+            let done = step(&mut hosted.node, clocks.now())?;
+            Ok((done, hosted.said()))
         })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut Hosted) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, CliError> {
+        let (reply, answer) = sync_channel(1);
+        let job = move |hosted: &mut Hosted| {
+            let done = step(hosted);
+            let fate = if done.is_err() { Fate::Broken } else { Fate::Sound };
+            // Nobody waits any more if the command's thread came to an end.
+            drop(reply.send(done));
+            fate
+        };
+        self.steps.send(Box::new(job)).map_err(|_| self.gone())?;
+        let done = answer.recv().map_err(|_| self.gone())?;
+        done.map_err(|error| self.fault(&error))
+    }
+
+    /// Does one step for a link without waiting for it. False: there is no node any more.
+    fn post(
+        &self,
+        step: impl FnOnce(&mut Hosted) -> Result<(), StoreError> + Send + 'static,
+    ) -> bool {
+        let job = move |hosted: &mut Hosted| {
+            let done = step(hosted);
+            hosted.fate(done)
+        };
+        self.steps.send(Box::new(job)).is_ok()
     }
 
     /// Gives the node one input and returns what it has to say.
     pub(crate) fn handle(&self, clocks: Clocks, input: Given) -> Result<Vec<Event>, CliError> {
         let step = move |node: &mut Node, now| node.handle(now, input.borrowed());
         self.act(clocks, step).map(|((), events)| events)
+    }
+
+    /// Lets work behind be done unasked from now on, as a program does that stays.
+    pub(crate) fn stay(&self, clocks: Clocks) {
+        self.post(move |hosted| {
+            hosted.clocks = Some(clocks);
+            Ok(())
+        });
+    }
+
+    /// Hears from now on what happens without being asked for by a command, and at last, by
+    /// nothing, that there is no node any more. Says whether it wants to hear more.
+    pub(crate) fn watch(&self, watcher: impl FnMut(Option<&Event>) -> bool + Send + 'static) {
+        self.post(move |hosted| {
+            hosted.watchers.push(Box::new(watcher));
+            Ok(())
+        });
     }
 
     /// Takes a snapshot.
@@ -116,6 +176,100 @@ impl Host {
     /// Says what a disk fault met outside the node means.
     pub(crate) fn fault(&self, error: &StoreError) -> CliError {
         home::store_fault(error, &self.home)
+    }
+
+    /// Says why there is no node any more.
+    pub(crate) fn gone(&self) -> CliError {
+        self.fault.get().cloned().unwrap_or_else(|| {
+            CliError::new(Kind::Store, "the store was closed after a fault")
+                .hint("run the command again; what was reported as written is safe")
+        })
+    }
+}
+
+impl Hosted {
+    /// Does step after step until nobody can ask for one any more.
+    fn work(mut self, queue: &Receiver<Step>) {
+        loop {
+            let step = match self.patience() {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => queue.recv_timeout(patience),
+            };
+            let begun = Instant::now();
+            let mut fate = match step {
+                Ok(step) => {
+                    let fate = step(&mut self);
+                    self.restless = true;
+                    fate
+                }
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            log::step(begun);
+            // Who asks for much must not keep a time-out from being noticed.
+            if fate == Fate::Sound && self.is_late() {
+                fate = self.idle();
+            }
+            if fate == Fate::Broken {
+                break;
+            }
+        }
+        self.watchers.retain_mut(|watcher| watcher(None));
+    }
+
+    /// How long nothing may be asked for until something is done unasked.
+    fn patience(&self) -> Option<Duration> {
+        let clocks = self.clocks?;
+        let rest = if self.restless { QUIET } else { REST };
+        let tick = clocks.now().tick;
+        let due = self.node.deadline().map(|due| Duration::from_millis(due.saturating_sub(tick)));
+        Some(due.map_or(rest, |due| due.min(rest)))
+    }
+
+    fn is_late(&self) -> bool {
+        let due = self.clocks.zip(self.node.deadline());
+        due.is_some_and(|(clocks, due)| due <= clocks.now().tick)
+    }
+
+    /// One step of work behind.
+    fn idle(&mut self) -> Fate {
+        let Some(clocks) = self.clocks else { return Fate::Sound };
+        let done = self.node.handle(clocks.now(), Input::Idle);
+        self.restless = false;
+        for event in self.said() {
+            match event {
+                Event::Idle { more } => self.restless |= more,
+                event => self.tell(&event),
+            }
+        }
+        self.fate(done)
+    }
+
+    /// Tells those who watch.
+    fn tell(&mut self, event: &Event) {
+        self.watchers.retain_mut(|watcher| watcher(Some(event)));
+    }
+
+    fn fate(&self, done: Result<(), StoreError>) -> Fate {
+        match done {
+            Ok(()) => Fate::Sound,
+            Err(error) => {
+                // The first fault is the one that is told.
+                drop(self.fault.set(home::store_fault(&error, &self.home)));
+                Fate::Broken
+            }
+        }
+    }
+
+    /// Takes everything that the node has to say; what is for a link goes there.
+    fn said(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(output) = self.node.poll() {
+            if let Some(event) = self.links.take(output) {
+                events.push(event);
+            }
+        }
+        events
     }
 }
 
@@ -141,16 +295,6 @@ impl Given {
             Self::Idle => Input::Idle,
         }
     }
-}
-
-/// Takes everything that the node has to say.
-fn events(node: &mut Node) -> Vec<Event> {
-    let mut events = Vec::new();
-    while let Some(Output::Event(event)) = node.poll() {
-        log::event(&event);
-        events.push(event);
-    }
-    events
 }
 
 impl HostThread {

@@ -12,14 +12,18 @@ use std::time::Instant;
 
 use thistle_engine::key::FeedId;
 use thistle_engine::{Event, Report, SessionReport, StoreError};
+use thistle_transports::LinkError;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 
 use crate::outcome::{CliError, Kind};
 
 /// What asks for the log.
 const NAME: &str = "THISTLE_LOG";
+/// Whose words are logged.
+const OURS: &str = "thistle";
 /// What it can say.
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::OFF),
@@ -41,7 +45,8 @@ pub(crate) fn start() -> Result<(), CliError> {
     };
     let log = fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        // Other crates are used to speak of addresses and keys.
+        .with_writer(std::io::stderr.with_filter(|said| said.target().starts_with(OURS)))
         .with_timer(fmt::time::uptime())
         .with_target(false)
         .with_ansi(false);
@@ -123,6 +128,11 @@ pub(crate) fn event(event: &Event) {
         Event::SessionDone { link, report } => session_done(*link, report),
         Event::Idle { more } => trace!(more, "idle"),
     }
+}
+
+/// A link could not be had.
+pub(crate) fn not_met(fault: &LinkError) {
+    warn!(%fault, "not met");
 }
 
 fn session_done(link: u64, report: &SessionReport) {

@@ -1,5 +1,6 @@
 //! `thistle`: signed feeds that travel by stick when the network is gone.
 
+mod address;
 mod args;
 mod commands;
 mod context;
@@ -15,6 +16,7 @@ mod import_laws;
 mod log;
 mod mailbox;
 mod names;
+mod net;
 mod outcome;
 mod pick;
 mod progress;

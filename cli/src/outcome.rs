@@ -14,13 +14,14 @@ use serde::Serialize;
 use crate::text;
 
 /// Every exit code and what it means; the help and the man page print this table.
-pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 8] = [
     (0, "done, or whoever read the output has heard enough"),
     (1, "bad input, nothing found, an unclear name, or an unwritable stick"),
     (2, "the command line is wrong"),
     (3, "the store cannot be opened or written"),
     (4, "done, but some of the input was refused"),
     (5, "another command holds the home and does not answer"),
+    (6, "the other home could not be met, or the meeting ended early"),
     (70, "a bug in thistle"),
 ];
 
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     Refused,
     /// Another command holds the home and does not answer.
     Busy,
+    /// Another home could not be met, or not to the end.
+    Unmet,
     /// A bug.
     Bug,
     /// Whoever read the output went away; no failure, and nothing is said.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Store => 3,
             Self::Refused => 4,
             Self::Busy => 5,
+            Self::Unmet => 6,
             Self::Bug => 70,
         }
     }
@@ -170,8 +174,16 @@ struct JsonError<'a> {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 7] =
-        [Kind::Usage, Kind::Input, Kind::Store, Kind::Refused, Kind::Busy, Kind::Bug, Kind::Hangup];
+    const KINDS: [Kind; 8] = [
+        Kind::Usage,
+        Kind::Input,
+        Kind::Store,
+        Kind::Refused,
+        Kind::Busy,
+        Kind::Unmet,
+        Kind::Bug,
+        Kind::Hangup,
+    ];
 
     fn shown(error: &CliError) -> String {
         let mut out = Vec::new();

@@ -79,6 +79,11 @@ impl Progress {
         self.0.set_position(done);
     }
 
+    /// Says something else of it.
+    pub(crate) fn say(&self, words: String) {
+        self.0.set_message(words);
+    }
+
     /// Lets something else be written meanwhile.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)

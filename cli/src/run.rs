@@ -16,7 +16,7 @@ use thistle_engine::Node;
 
 use crate::args::{self, Args, Bundle, Command, Debug};
 use crate::commands::{
-    self, bundle, export, import, init, keep, meta, people, read, status, write,
+    self, bundle, export, import, init, keep, meet, meta, people, read, status, write,
 };
 use crate::context::{Context, Shared, Streams};
 use crate::control::{self, Asked, Request, Serve, Server};
@@ -25,6 +25,7 @@ use crate::facts::Facts;
 use crate::home::{Home, Opened};
 use crate::host::Host;
 use crate::log;
+use crate::net::Net;
 use crate::outcome::{CliError, Kind};
 use crate::village;
 
@@ -148,7 +149,9 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
         let asked = control::ask(&home.socket(), &request, streams)?;
         log::asked(asked.name());
         match asked {
-            Asked::Done(code) => return Ok(Entered::Served(code)),
+            Asked::Done(code) if code != control::NOT_FOR_OTHERS => {
+                return Ok(Entered::Served(code));
+            }
             Asked::Cut { printed } if printed || !is_repeatable(&args.command) => {
                 return Err(CliError::new(
                     Kind::Store,
@@ -168,7 +171,7 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
                 }
                 Opened::Taken => {}
             },
-            Asked::NotNow => {}
+            Asked::Done(_) | Asked::NotNow => {}
         }
         if begun.elapsed() > PATIENCE {
             return Err(home.busy());
@@ -192,13 +195,15 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
         Ok(started) => started,
         Err(error) => return conclude(&mut streams, Err(error)),
     };
+    let net = Net::new();
     let serve: Arc<Serve> = {
-        let host = host.clone();
-        Arc::new(move |request, streams, caller| serve(&host, request, streams, caller))
+        let (host, net) = (host.clone(), Arc::clone(&net));
+        Arc::new(move |request, streams, caller| serve(&host, &net, request, streams, caller))
     };
     let server = Server::start(home.socket(), serve);
     let (watched, mut err) = (facts.watched, streams.err.clone());
-    let code = perform(command, Context { streams, input, facts, host, caller: None });
+    let own = Arc::clone(&net);
+    let code = perform(command, Context { streams, input, facts, host, net: own, caller: None });
     if let Some(server) = server {
         server.finish(|| {
             if watched {
@@ -206,6 +211,8 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
             }
         });
     }
+    // Its threads hold on to the node.
+    drop(net);
     match thread.join() {
         Ok(()) => code,
         Err(error) => error.code(),
@@ -213,15 +220,26 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
 }
 
 /// Carries out what another process asks for.
-fn serve(host: &Host, request: Request, mut streams: Streams, caller: UnixStream) -> u8 {
+fn serve(
+    host: &Host,
+    net: &Arc<Net>,
+    request: Request,
+    mut streams: Streams,
+    caller: UnixStream,
+) -> u8 {
     let Request { words, input, facts, .. } = request;
     match args::parse(&words) {
         Ok((args, name)) => {
             let begun = Instant::now();
             log::command(&name, true);
             streams.json = args.json;
-            let (host, caller) = (host.clone(), Some(caller));
-            let code = perform(args.command, Context { streams, input, facts, host, caller });
+            // Whoever listens holds the home itself; the caller waits until it can.
+            if matches!(args.command, Command::Listen(_)) && net.address().is_none() {
+                return control::NOT_FOR_OTHERS;
+            }
+            let (host, net, caller) = (host.clone(), Arc::clone(net), Some(caller));
+            let context = Context { streams, input, facts, host, net, caller };
+            let code = perform(args.command, context);
             log::done(code, begun);
             code
         }
@@ -251,6 +269,9 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Bundle(Bundle::Create(args)) => bundle::create(ctx, &args),
         Command::Bundle(Bundle::Read(args)) => bundle::read(ctx, &args),
         Command::Export(args) => export::run(ctx, &args.feed),
+        Command::Listen(args) => meet::listen(ctx, &args),
+        Command::Address => meet::own(ctx),
+        Command::Sync(args) => meet::sync(ctx, &args),
         Command::Status => status::status(ctx),
         Command::Doctor(args) => status::doctor(ctx, &args),
         Command::Backup(args) => keep::backup(ctx, &args),

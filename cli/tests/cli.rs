@@ -9,6 +9,7 @@ mod help;
 mod imports;
 mod keeping;
 mod logs;
+mod meeting;
 mod people;
 mod queries;
 mod sharing;

@@ -8,7 +8,9 @@ use crate::world::World;
 fn the_help_is_what_people_read() {
     let world = World::new();
     expect_file!["help/thistle.txt"].assert_eq(&world.thistle(&["--help"]).ok());
-    for command in ["write", "query", "import", "backup", "restore", "compact", "doctor"] {
+    for command in
+        ["write", "query", "import", "backup", "restore", "compact", "doctor", "listen", "sync"]
+    {
         let out = world.thistle(&[command, "--help"]).ok();
         expect_file![format!("help/{command}.txt")].assert_eq(&out);
     }
@@ -42,7 +44,7 @@ fn completions_and_manual_know_every_command() {
         let script = world.thistle(&["completions", shell]).ok();
         assert!(script.contains("retract") && script.contains("max-bytes"), "{shell}");
     }
-    for words in ["init", "write", "bundle create", "bundle show", "debug decode", "quota", "man"] {
+    for words in ["init", "write", "listen", "sync", "bundle create", "bundle show", "debug decode", "quota", "man"] {
         assert!(man.contains(&format!(".SS \"thistle {words}\"")), "{words}");
     }
     assert!(man.contains(".SH \"EXIT STATUS\"") && man.contains("THISTLE_HOME"));
