@@ -19,8 +19,6 @@ mod scope;
 mod vector;
 
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod tests;
 
 use crate::codec::DecodeError;

@@ -1,5 +1,7 @@
 //! Whole runs between two sides: what is found against the truth, in how many bytes and messages.
 
+mod hostile;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -10,11 +12,9 @@ const GREETINGS: usize = 2 * 20;
 const STATE_TO_A_STRANGER: usize = 30;
 const STATE_TO_A_KNOWN_PEER: usize = 60;
 
-/// Whether the long form of the slow tests was asked for.
-#[expect(clippy::disallowed_methods, reason = "a test may ask how long it may take")]
-fn is_long() -> bool {
-    std::env::var_os("THISTLE_LONG").is_some()
-}
+/// Whether the long form of the slow tests was asked for when this was compiled: the engine asks the
+/// world nothing while it runs, and neither do its own tests.
+const IS_LONG: bool = option_env!("THISTLE_LONG").is_some();
 
 /// Reproducible numbers.
 struct Random(u64);
@@ -257,7 +257,7 @@ fn any_two(random: &mut Random) -> Two {
 
 #[test]
 fn what_is_found_is_what_differs() {
-    let cases = if is_long() { 20_000 } else { 500 };
+    let cases = if IS_LONG { 20_000 } else { 500 };
     let (mut unseen_forks, mut forks) = (0, 0);
     for seed in 0..cases {
         let mut random = Random(seed);
@@ -294,7 +294,7 @@ const DISJOINT: u64 = u64::MAX;
 
 #[test]
 fn a_difference_costs_what_the_table_says() {
-    let cases = if is_long() { 101 } else { 5 };
+    let cases = if IS_LONG { 101 } else { 5 };
     for (feeds, differ, limit, state) in TABLE {
         let (mut bytes, mut messages) = (Vec::new(), Vec::new());
         for seed in 0..cases {

@@ -12,10 +12,10 @@ use crate::limits::RECONCILE_ITEMS;
 
 /// Bits of an id beyond those that tell the feeds of the larger side apart.
 const ROW_BITS: u32 = 24;
-/// Most bytes of a row: gap, seq and tag.
-const ROW_BYTES: u64 = 12;
-/// Most bytes of a message around its rows.
-const AROUND: u64 = 32;
+/// Least bytes of a row: gap, seq and tag.
+const ROW_BYTES: u64 = 5;
+/// Bytes of a turn that is passed.
+const PASSING: u64 = 6;
 
 /// How far both lists have come.
 #[derive(Debug)]
@@ -71,34 +71,54 @@ impl Lists {
             return None;
         }
         let rest = scope.items().get(self.at..).unwrap_or_default();
-        let most = (room.saturating_sub(AROUND) / ROW_BYTES).min(RECONCILE_ITEMS);
-        let mut count = rest.len().min(usize::try_from(most).unwrap_or(0));
-        // Rows of one id stay together, or else the second would not be seen.
+        let first = self.at as u64;
+        let most = usize::try_from((room / ROW_BYTES).min(RECONCILE_ITEMS)).unwrap_or(0);
+        let (mut count, mut is_cut) = (rest.len().min(most), most < rest.len());
+        is_cut &= (most as u64) < RECONCILE_ITEMS;
+        loop {
+            count = self.unbroken(rest, count);
+            if count == 0 && !rest.is_empty() {
+                let may_pass = self.is_fresh() && !self.has_passed && room >= PASSING;
+                return may_pass.then(|| self.ask());
+            }
+            let then = match count == rest.len() {
+                true => Then::End,
+                false if is_cut => Then::YourTurn,
+                false => Then::GoOn,
+            };
+            let rows: Vec<Row> = rest.iter().take(count).map(|item| self.row(item)).collect();
+            let covered = rows.last().map_or(self.covered, |row| row.id + 1);
+            let message = Message::Vector { first, then, rows };
+            let bytes = if room == u64::MAX { 0 } else { message.encode().len() as u64 };
+            if bytes <= room {
+                self.at += count;
+                self.covered = covered;
+                self.is_complete = then == Then::End;
+                self.is_ours = then == Then::GoOn;
+                self.unanswered += 1;
+                return Some(message);
+            }
+            if count == 0 {
+                return None;
+            }
+            // Rows are about of one length: this comes close, and never twice to the same.
+            is_cut = true;
+            let closer = (count as u64 * room / bytes).saturating_sub(1);
+            count = usize::try_from(closer).unwrap_or(0);
+        }
+    }
+
+    /// How many rows go together, so that those of one id do: or else the second would not be seen.
+    fn unbroken(&self, rest: &[Keyed], mut count: usize) -> usize {
         let id = |at: usize| rest.get(at).map(|item| item.short(self.width));
         while count < rest.len() && count > 0 && id(count) == id(count - 1) {
             count -= 1;
         }
-        if count == 0 && !rest.is_empty() {
-            return (self.is_fresh() && !self.has_passed && room > AROUND).then(|| self.ask());
-        }
-        let row =
-            |item: &Keyed| Row { id: item.short(self.width), seq: item.seq, tag: item.short_tag() };
-        let rows: Vec<Row> = rest.iter().take(count).map(row).collect();
-        let first = self.at as u64;
-        self.at += count;
-        self.covered = rows.last().map_or(self.covered, |row| row.id + 1);
-        let after = room.saturating_sub(AROUND + count as u64 * ROW_BYTES);
-        let then = if count == rest.len() {
-            self.is_complete = true;
-            Then::End
-        } else if after < AROUND + ROW_BYTES * 16 {
-            self.is_ours = false;
-            Then::YourTurn
-        } else {
-            Then::GoOn
-        };
-        self.unanswered += 1;
-        Some(Message::Vector { first, then, rows })
+        count
+    }
+
+    fn row(&self, item: &Keyed) -> Row {
+        Row { id: item.short(self.width), seq: item.seq, tag: item.short_tag() }
     }
 
     /// Compares the peer's rows with the own; returns the picks that answer them.
