@@ -189,6 +189,19 @@ fn a_locator_that_does_not_split_is_given_up_in_four_rounds() {
 }
 
 #[test]
+fn sums_that_come_one_by_one_are_given_up_in_four_rounds() {
+    let scope = scope(50);
+    let mut run = responder(&scope);
+    for round in 0..=4u64 {
+        let step =
+            take(&mut run, &scope, &sketch(1, 3 + round, vec![9; if round == 0 { 3 } else { 1 }]));
+        let answers = answers(&step.unwrap());
+        let is_more = matches!(answers[..], [Message::More(_)]);
+        assert_eq!(is_more, round < 4, "{round}: {answers:?}");
+    }
+}
+
+#[test]
 fn unknown_ids_are_wanted_and_cost_a_bounded_work() {
     let scope = scope(1_000);
     let own = sums_of(scope.bucket(1, 0), 0, 129);
