@@ -262,15 +262,26 @@ const AT_THE_LIMIT: &[(&str, u64, &str, &str, Measure, &str)] = &[
 /// Limits of what is kept, not of what is sent; `BUNDLE_FEEDS` has a test of its own, and those of
 /// a reconciliation are reached in `reconcile.rs`.
 const NOT_IN_VECTORS: &[&str] = &[
+    "ADDRESS_BYTES",
     "BUNDLE_FEEDS",
     "CONTACTS",
+    "CONTROL_FRAMES",
+    "DECLINED",
+    "DECLINED_PER_FRAME",
+    "FIRST_FLIGHT_BYTES",
     "FORK_BRANCHES",
     "ISLANDS_PER_FEED",
+    "RECOGNITION_TAGS",
     "RECONCILE_ITEMS",
     "RECONCILE_ROUNDS",
     "RECONCILE_SUMS",
+    "REMEMBERED_ADDRESSES",
     "REMEMBERED_EVICTIONS",
+    "REPEATED_BYTES",
     "SCOPE_FEEDS",
+    "SESSIONS",
+    "SESSION_ROUNDS",
+    "SILENCE_MS",
     "SKETCH_BYTES",
     "SKETCH_BYTES_PER_FEED",
     "SKETCH_WORK",
@@ -278,6 +289,9 @@ const NOT_IN_VECTORS: &[&str] = &[
     "STRANGER_BYTES",
     "STRANGER_DRAW_BYTES",
     "STRANGER_FEED_BYTES",
+    "STRANGER_SEND_BYTES",
+    "UNACKED_BYTES",
+    "UNACKED_NODE_BYTES",
 ];
 
 #[test]

@@ -141,8 +141,10 @@ pub(crate) fn meet_as(
             let Some(bytes) = ends[from].out.pop_front() else { continue };
             let turns = said.last().is_none_or(|said| said.0 != (from == 0));
             if turns && said.len() == way.cut {
-                ends.iter_mut().for_each(|end| end.out.clear());
-                ends.iter_mut().for_each(|end| end.give(Input::LinkClosed { link: end.link }));
+                for end in &mut ends {
+                    end.out.clear();
+                    end.give(Input::LinkClosed { link: end.link });
+                }
                 continue;
             }
             if turns {
