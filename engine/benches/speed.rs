@@ -46,14 +46,28 @@ const NOW: Now = Now { tick: 0, wall: 1_772_438_400_000, boot_id: 1 };
 fn main() {
     let dir = TempDir::new().expect("a folder for the files");
     println!("figure\tmeasured\tlimit\tratio\tgoal");
-    let bundle = hub(dir.path());
-    let segments = segments(&bundle);
     let total = f64::from(FEEDS) * ENTRIES as f64;
-    append(dir.path());
-    let raw = verification(&segments, total);
-    ingest(dir.path(), &bundle, &segments, total, raw);
-    bundles(dir.path(), &bundle);
-    flood(dir.path());
+    if is_wanted("append") {
+        append(dir.path());
+    }
+    if is_wanted("ingest") {
+        let bundle = hub(dir.path());
+        let segments = segments(&bundle);
+        let raw = verification(&segments, total);
+        ingest(dir.path(), &bundle, &segments, total, raw);
+    }
+    if is_wanted("bundles") {
+        bundles(dir.path(), &hub(dir.path()));
+    }
+    if is_wanted("flood") {
+        flood(dir.path());
+    }
+}
+
+/// Whether a part was named on the command line, or none was.
+fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|name| name == part)
 }
 
 /// One line of the table: what was reached, what is possible, and what part of it is asked for.

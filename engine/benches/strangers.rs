@@ -8,7 +8,7 @@ use thistle_engine::key::{SecretKey, Seed};
 use thistle_engine::segment::{Body, Item, UnverifiedSegment, sign};
 
 /// A bundle of feeds with a certificate and one post each.
-pub(super) fn bundle(count: u32) -> Vec<u8> {
+pub(crate) fn bundle(count: u32) -> Vec<u8> {
     let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([77; 32])));
     let maker = SecretKey::from_seed(&Seed::new([78; 32]));
     let opening = Opening {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::entry::window;
 use crate::policy::{Admission, CarryClass, EVICTION_UNIT, Reason, Usage, admit, give_way};
-use crate::store::{StoreError, Writer};
+use crate::store::{Gives, StoreError, Writer};
 
 /// Makes room for `bytes` more of a feed; false if there is none to be had.
 pub(super) fn make(
@@ -24,13 +24,10 @@ pub(super) fn make(
         None => 0,
     };
     let mut usage = Usage { class: held, feed, carrier: 0, carriers: 0 };
-    let mut holdings = BTreeMap::new();
     let full = quotas.limit(class).is_some_and(|limit| held.saturating_add(bytes) > limit);
     if full && class == CarryClass::Stranger {
-        let carriers = writer.carriers()?;
-        usage.carriers = carriers.len() as u64;
-        usage.carrier = carriers.iter().find(|held| held.0 == carrier).map_or(0, |held| held.2);
-        holdings = carriers.into_iter().map(|(number, key, held)| (key, (number, held))).collect();
+        usage.carriers = writer.carrier_count()?;
+        usage.carrier = writer.carried_by(carrier)?;
     }
     match admit(&quotas, class, bytes, &usage) {
         Admission::Take => Ok(true),
@@ -48,13 +45,16 @@ pub(super) fn make(
         },
         Admission::LeaveOut(Reason::TooLarge | Reason::NobodyGivesWay) => Ok(false),
         Admission::TakeAfterEvicting(need) if class == CarryClass::Stranger => {
-            let bytes_held = holdings.iter().map(|(key, (_, held))| (*key, *held)).collect();
+            let carriers = writer.carriers()?;
+            let bytes_held = carriers.iter().map(|(_, key, held)| (*key, *held)).collect();
+            let numbers: BTreeMap<_, _> =
+                carriers.into_iter().map(|(number, key, _)| (key, number)).collect();
             let Ok(plan) = give_way(&bytes_held, usage.share(&quotas), need) else {
                 return Ok(false);
             };
             let mut missing = 0;
             for (key, given) in plan {
-                let carrier = holdings.get(&key).map_or(0, |(number, _)| *number);
+                let carrier = numbers.get(&key).copied().unwrap_or(0);
                 missing += evict(writer, class, carrier, number, given)?;
             }
             Ok(missing == 0)
@@ -66,7 +66,8 @@ pub(super) fn make(
     }
 }
 
-/// Evicts at least `need` bytes of a class (and carrier), oldest arrival first. Tells what is missing.
+/// Evicts at least `need` bytes of a class (and carrier), oldest arrival first: payloads, then
+/// segments, then feeds. Tells what is missing.
 pub(crate) fn evict(
     writer: &mut Writer<'_>,
     class: CarryClass,
@@ -75,17 +76,24 @@ pub(crate) fn evict(
     need: u64,
 ) -> Result<u64, StoreError> {
     let mut left = need;
-    for step in [payloads, segments, feeds] {
+    for gives in [Gives::Payloads, Gives::Segments, Gives::Whole] {
         let mut after = 0;
         while left > 0 {
-            let Some((since, number)) = writer.oldest(class, carrier, after)? else { break };
+            let Some((since, number)) = writer.oldest(class, carrier, gives, after)? else { break };
             after = since.saturating_add(1);
             let before = writer.row(number)?.bytes;
-            let gone = step(writer, number, keep, left)?;
+            let gone = match gives {
+                Gives::Payloads => writer.evict_payloads(number, left).map(|()| false)?,
+                Gives::Segments => segments(writer, number, left).map(|()| false)?,
+                Gives::Whole => whole(writer, number, keep)?,
+            };
             let now = if gone { 0 } else { writer.row(number)?.bytes };
             let freed = before.saturating_sub(now);
             writer.heads.counts.evicted_bytes += freed;
             left = left.saturating_sub(freed);
+            if left > 0 && !gone {
+                writer.gave_all(number, gives)?;
+            }
         }
     }
     Ok(left)
@@ -101,42 +109,26 @@ fn trim(writer: &mut Writer<'_>, number: u32, limit: u64, bytes: u64) -> Result<
     let before = writer.row(number)?.bytes;
     let need = before.saturating_add(bytes).saturating_sub(limit);
     let ample = ample(need, limit);
-    payloads(writer, number, None, ample)?;
+    writer.evict_payloads(number, ample)?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
-    segments(writer, number, None, ample.saturating_sub(freed))?;
+    segments(writer, number, ample.saturating_sub(freed))?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
     writer.heads.counts.evicted_bytes += freed;
     Ok(freed >= need)
 }
 
-/// Drops payloads of a feed, oldest first. Whether the feed is gone.
-fn payloads(
-    writer: &mut Writer<'_>,
-    number: u32,
-    _keep: Option<u32>,
-    need: u64,
-) -> Result<bool, StoreError> {
-    writer.evict_payloads(number, need)?;
-    Ok(false)
-}
-
 /// Drops the oldest segments of a feed, all but its first entry and its newest window.
-fn segments(
-    writer: &mut Writer<'_>,
-    number: u32,
-    _keep: Option<u32>,
-    need: u64,
-) -> Result<bool, StoreError> {
+fn segments(writer: &mut Writer<'_>, number: u32, need: u64) -> Result<(), StoreError> {
     let start = writer.row(number)?.bytes;
     loop {
         let row = writer.row(number)?.clone();
         if start.saturating_sub(row.bytes) >= need || row.fork_seq.is_some() || row.branch > 0 {
-            return Ok(false);
+            return Ok(());
         }
         let first = row.floor.max(2);
         let last = window(first).1;
         if last >= row.head() {
-            return Ok(false);
+            return Ok(());
         }
         writer.heads.counts.evicted_entries += last.saturating_sub(first).saturating_add(1);
         writer.drop_entries(number, first, last)?;
@@ -144,13 +136,8 @@ fn segments(
     }
 }
 
-/// Drops a feed whole, with its second branch, and remembers that it was.
-fn feeds(
-    writer: &mut Writer<'_>,
-    number: u32,
-    keep: Option<u32>,
-    _need: u64,
-) -> Result<bool, StoreError> {
+/// Drops a feed whole, with its second branch, and remembers that it was; not the one to keep.
+fn whole(writer: &mut Writer<'_>, number: u32, keep: Option<u32>) -> Result<bool, StoreError> {
     let row = writer.row(number)?.clone();
     if let Some(keep) = keep
         && writer.row(keep)?.id == row.id

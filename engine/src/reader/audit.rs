@@ -6,12 +6,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::content::is_structural;
 use crate::entry::{ChainHasher, EntryId, Stub, is_checkpoint};
 use crate::fork::ForkProof;
 use crate::key::{Context, FeedId, Verifier};
+use crate::policy::CarryClass;
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
-use crate::store::{ENTRY_COST, FEED_COST, FeedRow, Held, State, StoreError, compare, log_hash};
+use crate::store::{
+    ENTRY_COST, FEED_COST, FeedRow, Gives, Held, State, StoreError, compare, log_hash,
+};
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,13 +64,17 @@ impl Reader {
     /// Checks every invariant and visits each that does not hold.
     pub fn check(&self, visit: &mut dyn FnMut(Finding)) -> Result<Checked, StoreError> {
         let mut checked = Checked::default();
-        let mut usage = [0_u64; 5];
+        let (mut usage, mut ordered) = ([0_u64; 5], 0);
         for (number, row) in self.snapshot.rows()? {
             checked.feeds += 1;
             if let Some(sum) = usage.get_mut(usize::from(row.class.code())) {
                 *sum = sum.saturating_add(row.bytes);
             }
+            ordered += u64::from(row.class != CarryClass::Own);
             self.check_feed(number, &row, &mut checked, visit)?;
+        }
+        if ordered != self.snapshot.ordered()? {
+            visit(general("the order of eviction holds other feeds than are held"));
         }
         let heads = self.snapshot.heads()?;
         if usage != heads.usage {
@@ -130,12 +138,20 @@ impl Reader {
         let mut chain = Chain::new(row);
         let (mut entries, mut bytes) = (0, FEED_COST);
         let mut faults: Vec<(u64, &'static str)> = Vec::new();
+        let gives = self.snapshot.gives(number, row)?;
+        if row.class != CarryClass::Own && gives.is_none() {
+            faults.push((row.head(), "a feed stands nowhere in the order of eviction"));
+        }
         self.snapshot.scan(number, 1, u64::MAX, &mut |held| {
             entries += 1;
             bytes += ENTRY_COST + held.payload.as_ref().map_or(0, Vec::len) as u64;
             checked.signatures += u64::from(held.signature.is_some());
             checked.bytes += held.payload.as_ref().map_or(0, Vec::len) as u64;
             chain.check(&held, &mut |what| faults.push((held.seq, what)));
+            let may_go = held.payload.as_ref().is_some_and(|payload| !is_structural(payload));
+            if may_go && held.seq > 1 && gives.is_some_and(|gives| gives != Gives::Payloads) {
+                faults.push((held.seq, "a payload is not in the order of eviction"));
+            }
             if row.branch == 0 && self.snapshot.arrival_of(number, held.seq)?.is_none() {
                 faults.push((held.seq, "an entry that never arrived"));
             }

@@ -41,6 +41,7 @@ impl Writer<'_> {
         entries: Vec<NewEntry>,
     ) -> Result<(), StoreError> {
         let Some(last) = entries.last() else { return Ok(()) };
+        self.gives_again(feed)?;
         let (last_id, count) = (last.id, entries.len() as u64);
         let last_seq = first.saturating_add(count).saturating_sub(1);
         self.open_tail(feed, first, prev)?;
@@ -374,6 +375,9 @@ impl Writer<'_> {
         feed: u32,
         restored: &[(&Stored, &[u8], u32)],
     ) -> Result<(), StoreError> {
+        if !restored.is_empty() {
+            self.gives_again(feed)?;
+        }
         let known = self.known.minutes();
         let mut changed = Vec::new();
         let mut bytes = 0_u64;
@@ -533,7 +537,7 @@ impl Writer<'_> {
         self.drop_entries(feed, 1, u64::MAX)?;
         self.count_bytes(feed, FEED_COST, false)?;
         let row = self.row(feed)?.clone();
-        self.held_order(&row, feed, false)?;
+        self.leave_order(&row, feed)?;
         self.rows.remove(&feed);
         self.feeds.remove(feed)?;
         self.feed_ids.remove(&branch_key(&row.id, row.branch))?;

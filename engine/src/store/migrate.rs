@@ -19,6 +19,9 @@ pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
         match from {
             // Version 2 has other indexes.
             1 => forget_indexes(&txn)?,
+            // Version 3 tells in the order of eviction what each feed has left to give up. What
+            // stands there means that nobody has looked.
+            2 => {}
             _ => return Err(StoreError::Damaged { what: "its version" }),
         }
     }

@@ -37,7 +37,7 @@ pub(crate) use snapshot::Snapshot;
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
 pub(crate) use verify::compare;
 pub use writer::Counts;
-pub(crate) use writer::{ENTRY_COST, FEED_COST, Writer};
+pub(crate) use writer::{ENTRY_COST, FEED_COST, Gives, Writer};
 
 pub(crate) use redb::StorageBackend;
 use redb::{Builder, CompactionError, Database};
@@ -45,7 +45,7 @@ use redb::{Builder, CompactionError, Database};
 use crate::time::{Known, KnownClock, Now};
 
 /// Version of the store's layout that this program writes.
-pub const STORE_VERSION: u64 = 2;
+pub const STORE_VERSION: u64 = 3;
 
 /// The mark of a backup: whoever opens it goes on in a new feed.
 pub(crate) const BACKUP: &str = "backup";

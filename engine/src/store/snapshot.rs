@@ -1,6 +1,6 @@
 //! Reading the store: one moment of it, whatever is written meanwhile.
 
-use redb::{ReadTransaction, ReadableTable, TableError};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableError};
 
 use crate::codec::Decoder;
 use crate::entry::{ChainHasher, EntryId};
@@ -8,12 +8,12 @@ use crate::key::{AccountId, Digest, FeedId, Signature};
 use crate::policy::Quotas;
 use crate::store::record::{Kept, Record, State};
 use crate::store::tables::{
-    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HOLES, LEDGER, LOG,
-    META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS, RELATIONS, SECRETS,
-    VIAS,
+    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HELD_ORDER, HOLES,
+    LEDGER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS,
+    RELATIONS, SECRETS, VIAS,
 };
 use crate::store::view::{Done, STATE};
-use crate::store::writer::{Heads, branch_key, decode_quotas};
+use crate::store::writer::{Gives, Heads, branch_key, decode_quotas, order_key};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
 
@@ -145,6 +145,23 @@ impl Snapshot {
             all.push((number.value(), FeedRow::decode(row.value())?));
         }
         Ok(all)
+    }
+
+    /// What a feed is noted to have left to give up, if it stands once in the order of eviction.
+    pub(crate) fn gives(&self, number: u32, row: &FeedRow) -> Result<Option<Gives>, StoreError> {
+        let order = self.txn.open_table(HELD_ORDER)?;
+        let mut found = Vec::new();
+        for gives in Gives::ALL {
+            if order.get(order_key(row, number, gives))?.is_some() {
+                found.push(gives);
+            }
+        }
+        Ok(found.pop().filter(|_| found.is_empty()))
+    }
+
+    /// How many feeds stand in the order of eviction.
+    pub(crate) fn ordered(&self) -> Result<u64, StoreError> {
+        Ok(self.txn.open_table(HELD_ORDER)?.len()?)
     }
 
     /// The feed that this device writes.
@@ -402,7 +419,6 @@ impl Snapshot {
         &self,
         table: redb::TableDefinition<'_, K, V>,
     ) -> Result<u64, StoreError> {
-        use redb::ReadableTableMetadata;
         Ok(self.txn.open_table(table)?.len()?)
     }
 }

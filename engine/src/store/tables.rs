@@ -57,7 +57,8 @@ pub(crate) const LEDGER_ORDER: TableDefinition<'_, u64, &[u8; 32]> =
 pub(crate) const CARRIER_IDS: TableDefinition<'_, &[u8], u32> = TableDefinition::new("carrier_ids");
 /// Carrier number to the bytes held of strangers' feeds that it handed over.
 pub(crate) const CARRIERS: TableDefinition<'_, u32, u64> = TableDefinition::new("carriers");
-/// (class, carrier, position of first arrival, feed): the order of eviction.
+/// (class and what is left to give up, carrier, position of first arrival, feed): the order of
+/// eviction.
 pub(crate) const HELD_ORDER: TableDefinition<'_, (u8, u32, u64, u32), ()> =
     TableDefinition::new("held_order");
 /// Feed id of a maker of bundles to [`PeerRow`].

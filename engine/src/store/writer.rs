@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::codec::{Decoder, Encoder};
 use crate::entry::ChainHasher;
@@ -122,6 +122,8 @@ pub(crate) struct Writer<'t> {
     pub(super) rows: BTreeMap<u32, (FeedRow, bool)>,
     pub(super) tail: Option<OpenTail>,
     pub(super) arrival: Option<Arrival>,
+    /// A feed of which it is known that it stands among those that may give up payloads.
+    giving: Option<u32>,
 }
 
 /// The record being filled.
@@ -163,6 +165,7 @@ impl<'t> Writer<'t> {
             rows: BTreeMap::new(),
             tail: None,
             arrival: None,
+            giving: None,
         })
     }
 
@@ -264,7 +267,7 @@ impl<'t> Writer<'t> {
         let mut row = row;
         row.since = self.heads.log_len;
         row.bytes = 0;
-        self.held_order(&row, number, true)?;
+        self.enter_order(&row, number)?;
         self.rows.insert(number, (row, true));
         self.count_bytes(number, FEED_COST, true)?;
         Ok(number)
@@ -275,23 +278,54 @@ impl<'t> Writer<'t> {
         Ok(self.rows.contains_key(&number) || self.feeds.get(number)?.is_some())
     }
 
-    pub(super) fn held_order(
-        &self,
-        row: &FeedRow,
-        number: u32,
-        add: bool,
-    ) -> Result<(), StoreError> {
+    /// Puts a feed into the order of eviction, as one that may have anything to give up.
+    fn enter_order(&mut self, row: &FeedRow, number: u32) -> Result<(), StoreError> {
+        if row.class != CarryClass::Own {
+            self.txn.open_table(HELD_ORDER)?.insert(order_key(row, number, Gives::Payloads), ())?;
+            self.giving = Some(number);
+        }
+        Ok(())
+    }
+
+    /// Takes a feed out of the order of eviction.
+    pub(super) fn leave_order(&mut self, row: &FeedRow, number: u32) -> Result<(), StoreError> {
+        self.giving = None;
+        let mut order = self.txn.open_table(HELD_ORDER)?;
+        for gives in Gives::ALL {
+            if order.remove(order_key(row, number, gives))?.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a feed has nothing of a kind left to give up, so that nobody searches it again.
+    pub(crate) fn gave_all(&mut self, number: u32, gives: Gives) -> Result<(), StoreError> {
+        self.giving = None;
+        let row = self.row(number)?.clone();
+        let mut order = self.txn.open_table(HELD_ORDER)?;
+        order.remove(order_key(&row, number, gives))?;
+        order.insert(order_key(&row, number, gives.next()), ())?;
+        Ok(())
+    }
+
+    /// Notes that something came to a feed that it could give up.
+    pub(super) fn gives_again(&mut self, number: u32) -> Result<(), StoreError> {
+        if self.giving == Some(number) {
+            return Ok(());
+        }
+        let row = self.row(number)?.clone();
         if row.class == CarryClass::Own {
             return Ok(());
         }
-        let carrier = if row.class == CarryClass::Stranger { row.carrier } else { 0 };
-        let key = (row.class.code(), carrier, row.since, number);
-        let mut order = self.txn.open_table(HELD_ORDER)?;
-        if add {
-            order.insert(key, ())?;
-        } else {
-            order.remove(key)?;
+        let order = self.txn.open_table(HELD_ORDER)?;
+        let gives = order.get(order_key(&row, number, Gives::Payloads))?.is_some();
+        drop(order);
+        if !gives {
+            self.leave_order(&row, number)?;
+            self.enter_order(&row, number)?;
         }
+        self.giving = Some(number);
         Ok(())
     }
 
@@ -327,13 +361,13 @@ impl<'t> Writer<'t> {
         if row.class == class {
             return Ok(());
         }
-        self.held_order(&row, number, false)?;
+        self.leave_order(&row, number)?;
         self.count_bytes(number, row.bytes, false)?;
         let changed = self.row_mut(number)?;
         changed.class = class;
         let moved = changed.clone();
         self.count_bytes(number, row.bytes, true)?;
-        self.held_order(&moved, number, true)
+        self.enter_order(&moved, number)
     }
 
     /// Every held feed and branch.
@@ -349,12 +383,15 @@ impl<'t> Writer<'t> {
 
     /// The feeds of a class other than strangers.
     pub(crate) fn feeds_of_class(&mut self, class: CarryClass) -> Result<Vec<FeedId>, StoreError> {
-        let from = (class.code(), 0, 0, 0);
-        let to = (class.code(), u32::MAX, u64::MAX, u32::MAX);
+        let order = self.txn.open_table(HELD_ORDER)?;
         let mut numbers = Vec::new();
-        for row in self.txn.open_table(HELD_ORDER)?.range(from..=to)? {
-            numbers.push(row?.0.value().3);
+        for gives in Gives::ALL {
+            let rank = gives.rank(class);
+            for row in order.range((rank, 0, 0, 0)..=(rank, u32::MAX, u64::MAX, u32::MAX))? {
+                numbers.push(row?.0.value().3);
+            }
         }
+        drop(order);
         numbers.into_iter().map(|number| Ok(self.row(number)?.id)).collect()
     }
 
@@ -395,17 +432,29 @@ impl<'t> Writer<'t> {
         Ok(all)
     }
 
-    /// The feed of a class (and carrier) that arrived first at or after a position, with that.
+    /// How many carriers handed over what is held of strangers' feeds.
+    pub(crate) fn carrier_count(&self) -> Result<u64, StoreError> {
+        Ok(self.txn.open_table(CARRIERS)?.len()?)
+    }
+
+    /// Bytes held of the strangers' feeds that one carrier handed over.
+    pub(crate) fn carried_by(&self, carrier: u32) -> Result<u64, StoreError> {
+        Ok(self.txn.open_table(CARRIERS)?.get(carrier)?.map_or(0, |row| row.value()))
+    }
+
+    /// Of the feeds of a class (and carrier) that may have something of a kind to give up, the one
+    /// that arrived first at or after a position, with that.
     pub(crate) fn oldest(
         &self,
         class: CarryClass,
         carrier: u32,
+        gives: Gives,
         after: u64,
     ) -> Result<Option<(u64, u32)>, StoreError> {
         let order = self.txn.open_table(HELD_ORDER)?;
-        let from = (class.code(), carrier, after, 0);
-        let to = (class.code(), carrier, u64::MAX, u32::MAX);
-        let mut range = order.range(from..=to)?;
+        let rank = gives.rank(class);
+        let mut range =
+            order.range((rank, carrier, after, 0)..=(rank, carrier, u64::MAX, u32::MAX))?;
         Ok(range.next().transpose()?.map(|(key, _)| (key.value().2, key.value().3)))
     }
 
@@ -435,6 +484,39 @@ impl<'t> Writer<'t> {
         ids.insert(words, number)?;
         Ok(number)
     }
+}
+
+/// What a held feed may still have to give up; every kind comes with those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// Payloads.
+    Payloads,
+    /// Its oldest segments.
+    Segments,
+    /// Nothing but all of itself.
+    Whole,
+}
+
+impl Gives {
+    pub(super) const ALL: [Self; 3] = [Self::Payloads, Self::Segments, Self::Whole];
+
+    const fn next(self) -> Self {
+        match self {
+            Self::Payloads => Self::Segments,
+            Self::Segments | Self::Whole => Self::Whole,
+        }
+    }
+
+    /// The first part of a key in the order of eviction.
+    const fn rank(self, class: CarryClass) -> u8 {
+        class.code() | (self as u8) << 4
+    }
+}
+
+/// The key of a feed in the order of eviction.
+pub(super) fn order_key(row: &FeedRow, number: u32, gives: Gives) -> (u8, u32, u64, u32) {
+    let carrier = if matches!(row.class, CarryClass::Stranger) { row.carrier } else { 0 };
+    (gives.rank(row.class), carrier, row.since, number)
 }
 
 /// A feed id and a branch as one key.

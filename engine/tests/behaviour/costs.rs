@@ -5,14 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{Device, account, post, setup, start};
+use crate::room::strangers;
 use thistle_engine::key::Seed;
-use thistle_engine::{BundleRequest, InMemoryBackend, Node, StorageBackend};
+use thistle_engine::policy::CarryClass;
+use thistle_engine::{BundleRequest, InMemoryBackend, Input, Node, Setup, StorageBackend};
 
-/// A disk in memory that counts its syncs.
+/// A disk in memory that counts its syncs and its reads.
 #[derive(Debug)]
 struct CountingDisk {
     inner: InMemoryBackend,
     syncs: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
+}
+
+impl CountingDisk {
+    fn new() -> Self {
+        Self { inner: InMemoryBackend::new(), syncs: Arc::default(), reads: Arc::default() }
+    }
 }
 
 impl StorageBackend for CountingDisk {
@@ -20,6 +29,7 @@ impl StorageBackend for CountingDisk {
         self.inner.len()
     }
     fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.read(offset, out)
     }
     fn set_len(&self, len: u64) -> std::io::Result<()> {
@@ -36,8 +46,8 @@ impl StorageBackend for CountingDisk {
 
 #[test]
 fn an_own_entry_is_one_commit_and_one_sync() {
-    let syncs = Arc::new(AtomicU64::new(0));
-    let disk = CountingDisk { inner: InMemoryBackend::new(), syncs: Arc::clone(&syncs) };
+    let disk = CountingDisk::new();
+    let syncs = Arc::clone(&disk.syncs);
     let seed = Seed::new([7; 32]);
     let mut node = Node::create(disk, &account(1), setup("A"), seed, start()).unwrap();
     for n in 0..100 {
@@ -72,4 +82,30 @@ fn a_plain_bundle_costs_at_most_8_bytes_an_entry_beyond_content() {
         "{beyond} bytes beyond content for {} entries",
         gathered.entries
     );
+}
+
+#[test]
+fn a_fresh_feed_in_a_full_store_costs_the_same_however_much_is_held() {
+    let (held, more) = (1_500, 500);
+    let bundle = strangers::bundle(held + more);
+    let (before, rest) = bundle.split_at(bundle.len() * held as usize / (held + more) as usize);
+    let reads = [200_000, 800_000].map(|quota| {
+        let disk = CountingDisk::new();
+        let reads = Arc::clone(&disk.reads);
+        // Next to nothing is cached, so that whatever is looked at is read.
+        let setup = Setup { cache_bytes: 0, ..setup("A") };
+        let node = Node::create(disk, &account(1), setup, Seed::new([7; 32]), start());
+        let (mut node, now) = (node.unwrap(), start());
+        node.set_quota(now, CarryClass::Stranger, quota).unwrap();
+        node.handle(now, Input::BundleOpened { bundle: 1, via: "flood" }).unwrap();
+        node.handle(now, Input::BundleChunk { bundle: 1, bytes: before }).unwrap();
+        let usage = node.reader().unwrap().status().unwrap().usage;
+        let used = usage.iter().find(|usage| usage.0 == CarryClass::Stranger).unwrap().1;
+        assert!(used > quota / 2, "the quota is full: {used} bytes");
+        let start = reads.load(Ordering::SeqCst);
+        node.handle(now, Input::BundleChunk { bundle: 1, bytes: rest }).unwrap();
+        (reads.load(Ordering::SeqCst) - start) / u64::from(more)
+    });
+    eprintln!("reads a feed with a small and a large quota: {reads:?}");
+    assert!(reads[1] < 2 * reads[0], "{reads:?} reads");
 }

@@ -2,7 +2,7 @@
 //! user's. Method: small quotas, many made-up feeds.
 
 #[path = "../../benches/strangers.rs"]
-mod strangers;
+pub(crate) mod strangers;
 
 use crate::common::Device;
 use crate::mutate::{each_seed, setting};
