@@ -401,7 +401,7 @@ const FLOOD: u32 = 100_000;
 /// A flood of fresh feeds from one carrier into a store that has no room for them, against the same
 /// into one that has.
 fn flood(dir: &Path) {
-    let bundle = strangers::bundle(FLOOD);
+    let bundle = strangers::bundle(0..FLOOD);
     let took = |name: &str, quota: u64| {
         let path = dir.join(name);
         let fresh = || {

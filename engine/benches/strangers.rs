@@ -1,5 +1,7 @@
 //! A flood: a bundle of fresh feeds that nobody knows, made by hand so that there can be many.
 
+use std::ops::Range;
+
 use thistle_engine::account::{AccountKey, Phrase};
 use thistle_engine::bundle::{FileWriter, Opening};
 use thistle_engine::content::{Carry, Content, Post};
@@ -7,8 +9,8 @@ use thistle_engine::entry::{Header, Stub};
 use thistle_engine::key::{SecretKey, Seed};
 use thistle_engine::segment::{Body, Item, UnverifiedSegment, sign};
 
-/// A bundle of feeds with a certificate and one post each.
-pub(crate) fn bundle(count: u32) -> Vec<u8> {
+/// A bundle of the feeds with some numbers, each with a certificate and one post.
+pub(crate) fn bundle(numbers: Range<u32>) -> Vec<u8> {
     let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([77; 32])));
     let maker = SecretKey::from_seed(&Seed::new([78; 32]));
     let opening = Opening {
@@ -20,7 +22,7 @@ pub(crate) fn bundle(count: u32) -> Vec<u8> {
         ack: None,
     };
     let (mut writer, mut bytes) = FileWriter::new(opening, Vec::new(), &[], &maker);
-    for number in 0..count {
+    for number in numbers {
         let mut seed = [79; 32];
         seed[..4].copy_from_slice(&number.to_be_bytes());
         let key = SecretKey::from_seed(&Seed::new(seed));

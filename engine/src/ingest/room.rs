@@ -36,8 +36,7 @@ pub(super) fn make(
         Admission::LeaveOut(Reason::ShareUsed) => {
             let limit = quotas.limit(class).unwrap_or(u64::MAX);
             let need = held.saturating_add(bytes).saturating_sub(limit);
-            let left = evict(writer, class, carrier, number, ample(need, limit))?;
-            Ok(usage.carrier >= need && left <= ample(need, limit).saturating_sub(need))
+            evict_all(writer, class, carrier, number, (need, limit))
         }
         Admission::LeaveOut(Reason::FeedFull) => match number {
             Some(number) => trim(writer, number, quotas.stranger_feed, bytes),
@@ -60,10 +59,67 @@ pub(super) fn make(
             Ok(missing == 0)
         }
         Admission::TakeAfterEvicting(need) => {
-            let ample = ample(need, quotas.limit(class).unwrap_or(u64::MAX));
-            Ok(evict(writer, class, 0, number, ample)? <= ample.saturating_sub(need))
+            let limit = quotas.limit(class).unwrap_or(u64::MAX);
+            evict_all(writer, class, 0, number, (need, limit))
         }
     }
+}
+
+/// Evicts what is needed under a limit, or nothing if there is not so much to be had: what is refused
+/// pushes nothing out.
+fn evict_all(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    carrier: u32,
+    keep: Option<u32>,
+    (need, limit): (u64, u64),
+) -> Result<bool, StoreError> {
+    let can = can_evict(writer, class, carrier, keep, need)?;
+    if can {
+        evict(writer, class, carrier, keep, ample(need, limit))?;
+    }
+    Ok(can)
+}
+
+/// Whether so many bytes of a class (and carrier) can go: all but the bare rest of the feed to keep.
+fn can_evict(
+    writer: &mut Writer<'_>,
+    class: CarryClass,
+    carrier: u32,
+    keep: Option<u32>,
+    need: u64,
+) -> Result<bool, StoreError> {
+    let mut sure = match class {
+        CarryClass::Stranger => writer.carried_by(carrier)?,
+        _ => writer.heads.usage.get(usize::from(class.code())).copied().unwrap_or(0),
+    };
+    let chains = match keep {
+        Some(keep) => chains(writer, keep)?,
+        None => Vec::new(),
+    };
+    for chain in &chains {
+        sure = sure.saturating_sub(writer.row(*chain)?.bytes);
+    }
+    for chain in chains {
+        if sure < need {
+            sure = sure.saturating_add(writer.dispensable(chain)?);
+        }
+    }
+    Ok(sure >= need)
+}
+
+/// A feed's main chain and its second branch, as far as they are held.
+fn chains(writer: &mut Writer<'_>, number: u32) -> Result<Vec<u32>, StoreError> {
+    let id = writer.row(number)?.id;
+    let mut chains = Vec::with_capacity(2);
+    for branch in 0..=1 {
+        if let Some(chain) = writer.number(&id, branch)?
+            && writer.is_held(chain)?
+        {
+            chains.push(chain);
+        }
+    }
+    Ok(chains)
 }
 
 /// Evicts at least `need` bytes of a class (and carrier), oldest arrival first: payloads, then
@@ -108,13 +164,16 @@ fn ample(need: u64, limit: u64) -> u64 {
 fn trim(writer: &mut Writer<'_>, number: u32, limit: u64, bytes: u64) -> Result<bool, StoreError> {
     let before = writer.row(number)?.bytes;
     let need = before.saturating_add(bytes).saturating_sub(limit);
+    if writer.dispensable(number)? < need {
+        return Ok(false);
+    }
     let ample = ample(need, limit);
     writer.evict_payloads(number, ample)?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
     segments(writer, number, ample.saturating_sub(freed))?;
     let freed = before.saturating_sub(writer.row(number)?.bytes);
     writer.heads.counts.evicted_bytes += freed;
-    Ok(freed >= need)
+    Ok(true)
 }
 
 /// Drops the oldest segments of a feed, all but its first entry and its newest window.

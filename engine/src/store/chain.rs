@@ -1,10 +1,10 @@
 //! Entries in the store: filling records, reading runs back, dropping and restoring payloads,
 //! and the arrival log that remembers what came when and how.
 
-use redb::ReadableTable;
+use redb::{AccessGuard, ReadableTable};
 
 use crate::content::is_structural;
-use crate::entry::EntryId;
+use crate::entry::{EntryId, window};
 use crate::key::{Context, Digest, Hasher, short_of};
 use crate::limits::INLINE_BYTES;
 use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
@@ -343,6 +343,29 @@ impl Writer<'_> {
         }
         self.heads.counts.evicted_entries += count;
         self.count_bytes(feed, freed, false)
+    }
+
+    /// Bytes that a feed or branch can give up and still be there: payloads, and of a feed that is
+    /// not forked all windows before its newest but the first entry.
+    pub(crate) fn dispensable(&mut self, feed: u32) -> Result<u64, StoreError> {
+        let row = self.row(feed)?;
+        let head = if row.fork_seq.is_some() || row.branch > 0 { 0 } else { row.head() };
+        let mut bytes = 0_u64;
+        for record in self.records_in(feed, 2, u64::MAX)? {
+            for (seq, kept) in record.iter().filter(|(seq, _)| *seq > 1) {
+                let apart = self.payloads.get((feed, seq))?;
+                let apart = apart.as_ref().map(AccessGuard::value);
+                let payload = kept.payload.as_deref().or(apart).unwrap_or_default();
+                let goes_whole = window(seq).1 < head;
+                if goes_whole || !is_structural(payload) {
+                    bytes = bytes.saturating_add(payload.len() as u64);
+                }
+                if goes_whole {
+                    bytes = bytes.saturating_add(ENTRY_COST);
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Wants the payloads again that were evicted from a feed.

@@ -86,26 +86,30 @@ fn a_plain_bundle_costs_at_most_8_bytes_an_entry_beyond_content() {
 
 #[test]
 fn a_fresh_feed_in_a_full_store_costs_the_same_however_much_is_held() {
-    let (held, more) = (1_500, 500);
-    let bundle = strangers::bundle(held + more);
-    let (before, rest) = bundle.split_at(bundle.len() * held as usize / (held + more) as usize);
-    let reads = [200_000, 800_000].map(|quota| {
+    let (held, more) = (2_400, 200);
+    let (before, fresh) = (strangers::bundle(0..held), strangers::bundle(held..held + more));
+    let cost = |quota: u64| {
         let disk = CountingDisk::new();
         let reads = Arc::clone(&disk.reads);
-        // Next to nothing is cached, so that whatever is looked at is read.
+        // Nothing is cached, so that whatever is looked at is read.
         let setup = Setup { cache_bytes: 0, ..setup("A") };
         let node = Node::create(disk, &account(1), setup, Seed::new([7; 32]), start());
         let (mut node, now) = (node.unwrap(), start());
         node.set_quota(now, CarryClass::Stranger, quota).unwrap();
-        node.handle(now, Input::BundleOpened { bundle: 1, via: "flood" }).unwrap();
-        node.handle(now, Input::BundleChunk { bundle: 1, bytes: before }).unwrap();
-        let usage = node.reader().unwrap().status().unwrap().usage;
-        let used = usage.iter().find(|usage| usage.0 == CarryClass::Stranger).unwrap().1;
-        assert!(used > quota / 2, "the quota is full: {used} bytes");
-        let start = reads.load(Ordering::SeqCst);
-        node.handle(now, Input::BundleChunk { bundle: 1, bytes: rest }).unwrap();
-        (reads.load(Ordering::SeqCst) - start) / u64::from(more)
-    });
-    eprintln!("reads a feed with a small and a large quota: {reads:?}");
-    assert!(reads[1] < 2 * reads[0], "{reads:?} reads");
+        let mut read = |bundle: &[u8]| {
+            let already = reads.load(Ordering::SeqCst);
+            node.handle(now, Input::BundleOpened { bundle: 1, via: "flood" }).unwrap();
+            node.handle(now, Input::BundleChunk { bundle: 1, bytes: bundle }).unwrap();
+            node.handle(now, Input::BundleEnded { bundle: 1 }).unwrap();
+            let usage = node.reader().unwrap().status().unwrap().usage;
+            let used = usage.iter().find(|usage| usage.0 == CarryClass::Stranger).unwrap().1;
+            assert!(used > quota * 9 / 10, "the quota is full: {used} bytes");
+            reads.load(Ordering::SeqCst) - already
+        };
+        read(&before);
+        read(&fresh) / u64::from(more)
+    };
+    let (little, much) = (cost(500_000), cost(2_000_000));
+    eprintln!("{little} reads a feed where little is held, {much} where much is");
+    assert!(much < 2 * little, "{much} reads a feed, and {little} where less is held");
 }

@@ -247,6 +247,33 @@ fn a_forked_feed_that_is_evicted_goes_with_both_branches() {
     b.check();
 }
 
+#[test]
+fn what_finds_no_room_pushes_nothing_out() {
+    let (mut b, mut small) = (Device::new(1), Device::new(4));
+    let mut carriers = [Device::new(2), Device::new(3)];
+    small.write_many((0..5).map(|n| format!("small {n} {}", "x".repeat(80))));
+    carriers[0].read(&small.bundle_all());
+    carriers[1].read(&flood(100, 10));
+    for carrier in &carriers {
+        b.node.follow(b.now, &carrier.feed()).unwrap();
+        b.read(&carrier.bundle_all());
+    }
+    b.node.set_quota(b.now, CarryClass::Stranger, 20_000).unwrap();
+    for carrier in &carriers {
+        b.read(&carrier.bundle_all());
+    }
+    assert!(used(&b, CarryClass::Stranger) > 19_000, "the quota is used up");
+    assert_eq!(b.texts(&small.feed()).len(), 5);
+    // One segment, with which the carrier would have more than its share: all that the feed could
+    // give up is not enough.
+    small.write_many((0..25).map(|n| format!("{n} {}", "x".repeat(400))));
+    carriers[0].read(&small.bundle_all());
+    let held = b.export(&small.feed());
+    assert_eq!(b.read(&carriers[0].bundle_all()).entries_new, 0, "there is no room");
+    assert!(b.export(&small.feed()) == held, "and nothing went for it");
+    b.check();
+}
+
 /// `THISTLE_LONG=1`: 100,000 feeds, else 3,000.
 #[test]
 fn a_flood_of_fresh_feeds_from_one_carrier_touches_nobody_else() {
@@ -268,7 +295,7 @@ fn a_flood_of_fresh_feeds_from_one_carrier_touches_nobody_else() {
     let held = |b: &Device| others.map(|feed| b.export(&feed));
     let before = held(&b);
     assert_eq!(before.each_ref().map(Vec::len), [3, 52, 2, 22]);
-    let flood = strangers::bundle(feeds);
+    let flood = strangers::bundle(0..feeds);
     for _ in 0..2 {
         b.read(&flood);
         b.idle();
