@@ -27,6 +27,7 @@ use thistle_engine::account::{AccountKey, Phrase};
 use thistle_engine::content::{Carry, Content, Post};
 use thistle_engine::entry::{ChainHasher, Header, Stub};
 use thistle_engine::key::{Context, FeedId, Seed, Verifier};
+use thistle_engine::limits::PAYLOAD_BYTES;
 use thistle_engine::policy::CarryClass;
 use thistle_engine::segment::UnverifiedSegment;
 use thistle_engine::time::Now;
@@ -40,6 +41,8 @@ const ENTRIES: u64 = 1_000;
 const PAYLOAD: usize = 300;
 /// How often each figure is taken; the best counts.
 const RUNS: usize = 3;
+/// Payloads of the bundle of large ones.
+const BULK: u64 = 2_000;
 const CACHE: usize = 32 << 20;
 const NOW: Now = Now { tick: 0, wall: 1_772_438_400_000, boot_id: 1 };
 
@@ -57,7 +60,9 @@ fn main() {
         ingest(dir.path(), &bundle, &segments, total, raw);
     }
     if is_wanted("bundles") {
-        bundles(dir.path(), &hub(dir.path()));
+        bundles(dir.path(), "bundle", &hub(dir.path()), None);
+        let (author, bundle) = bulk();
+        bundles(dir.path(), "bundle of 16 KiB payloads", &bundle, Some(author));
     }
     if is_wanted("flood") {
         flood(dir.path());
@@ -108,13 +113,13 @@ fn node(disk: FileBackend, number: u8) -> Node {
     Node::create(disk, &account, setup, Seed::new([number; 32]), NOW).expect("a node")
 }
 
-/// Posts whose payloads are exactly as long as they should be, each with words of its own.
-fn posts(author: u64, count: u64) -> Vec<(Content, u32)> {
+/// Posts whose payloads are exactly so long, each with words of its own.
+fn posts(author: u64, count: u64, bytes: usize) -> Vec<(Content, u32)> {
     let post = |number: u64| {
         let mut text = format!("{author} {number} ");
         let fixed = Content::Post(Post { time: 1_772_438_400 + number, ..Post::default() });
         // The text's own length takes two bytes more than an empty one's.
-        let room = PAYLOAD - fixed.encode().len() - 2;
+        let room = bytes - fixed.encode().len() - 2;
         while text.len() < room {
             let word = WORDS[(number as usize * 7 + text.len() * 13) % WORDS.len()];
             text.push_str(word);
@@ -135,16 +140,28 @@ const WORDS: [&str; 12] = [
 fn hub(dir: &Path) -> Vec<u8> {
     let mut hub = node(disk(&dir.join("hub")), 250);
     for author in 0..FEEDS {
-        let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([author; 32])));
-        let setup = Setup { carry: Carry::Open, name: None, cache_bytes: CACHE };
-        let seed = Seed::new([author; 32]);
-        let device = Node::create(InMemoryBackend::new(), &account, setup, seed, NOW);
-        let mut device = device.expect("an author");
-        let written = device.write_many(NOW, &posts(u64::from(author), ENTRIES - 1), None);
-        assert_eq!(written.expect("posts").len() as u64, ENTRIES - 1);
+        let device = author_of(author, &posts(u64::from(author), ENTRIES - 1, PAYLOAD));
         read(&mut hub, &bundle_of(&device));
     }
     bundle_of(&hub)
+}
+
+/// The bundle of one author whose payloads are as large as they may be.
+fn bulk() -> (FeedId, Vec<u8>) {
+    let most = usize::try_from(PAYLOAD_BYTES).expect("a payload fits memory");
+    let author = author_of(0, &posts(0, BULK, most));
+    (author.me().expect("a feed").feed, bundle_of(&author))
+}
+
+fn author_of(number: u8, posts: &[(Content, u32)]) -> Node {
+    let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([number; 32])));
+    let setup = Setup { carry: Carry::Open, name: None, cache_bytes: CACHE };
+    let device =
+        Node::create(InMemoryBackend::new(), &account, setup, Seed::new([number; 32]), NOW);
+    let mut device = device.expect("an author");
+    let written = device.write_many(NOW, posts, None).expect("posts");
+    assert_eq!(written.len(), posts.len());
+    device
 }
 
 fn bundle_of(node: &Node) -> Vec<u8> {
@@ -201,7 +218,7 @@ fn segments(bundle: &[u8]) -> Vec<&[u8]> {
 /// Own entries, one durable commit each, against one sync of a file each.
 fn append(dir: &Path) {
     let count = 200;
-    let posts = posts(1, count);
+    let posts = posts(1, count, PAYLOAD);
     let mut own = node(disk(&dir.join("append")), 251);
     let took = best(
         || (),
@@ -333,9 +350,16 @@ fn records(segments: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// Writing and reading a bundle's file, against copying it with one sync and hashing it.
-fn bundles(dir: &Path, bundle: &[u8]) {
+fn bundles(dir: &Path, what: &str, bundle: &[u8], followed: Option<FeedId>) {
     let megabytes = bundle.len() as f64 / 1e6;
-    let mut hub = node(disk(&dir.join("hub 2")), 253);
+    let fresh = |name: &str, number| {
+        let mut node = node(disk(&dir.join(name)), number);
+        if let Some(feed) = &followed {
+            node.follow(NOW, feed).expect("followed");
+        }
+        node
+    };
+    let mut hub = fresh("hub 2", 253);
     read(&mut hub, bundle);
     let (made, copied) = (dir.join("made"), dir.join("copied"));
     let written = best(
@@ -371,15 +395,14 @@ fn bundles(dir: &Path, bundle: &[u8]) {
     );
     let limit = rate(megabytes, limit);
     line(
-        "bundle write",
+        &format!("{what} write"),
         rate(megabytes, written),
         ("copy, sync, hash", limit),
         "MB/s",
         "0.5 or 300 MB/s",
     );
-    let path = dir.join("reader");
     let taken = best(
-        || node(disk(&path), 254),
+        || fresh("reader", 254),
         |mut node| {
             let bytes = fs::read(&made).expect("the bundle");
             read(&mut node, &bytes);
@@ -387,7 +410,7 @@ fn bundles(dir: &Path, bundle: &[u8]) {
         },
     );
     line(
-        "bundle read",
+        &format!("{what} read"),
         rate(megabytes, taken),
         ("copy, sync, hash", limit),
         "MB/s",

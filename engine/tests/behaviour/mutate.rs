@@ -91,6 +91,16 @@ pub(crate) fn valid(kind: &str) -> Vec<Vec<u8>> {
     vectors(FILES[0], kind)
 }
 
+/// Whether bytes stand in an invalid vector and in no valid one: a signature that does was made by
+/// the author over something that is wrong in another way, which the die may have mended.
+pub(crate) fn is_of_invalid(kind: &str, bytes: &[u8]) -> bool {
+    let stands_in = |file| {
+        let mut all = vectors(file, kind).into_iter();
+        all.any(|vector| vector.windows(bytes.len()).any(|part| part == bytes))
+    };
+    stands_in(FILES[1]) && !stands_in(FILES[0])
+}
+
 /// In these files every part of a vector has a line of its own, and the kind stands before the hex.
 fn vectors(file: &str, wanted: &str) -> Vec<Vec<u8>> {
     let part = |line: &'static str, name: &str| -> Option<&'static str> {
