@@ -44,7 +44,17 @@ fn completions_and_manual_know_every_command() {
         let script = world.thistle(&["completions", shell]).ok();
         assert!(script.contains("retract") && script.contains("max-bytes"), "{shell}");
     }
-    for words in ["init", "write", "listen", "sync", "bundle create", "bundle show", "debug decode", "quota", "man"] {
+    for words in [
+        "init",
+        "write",
+        "listen",
+        "sync",
+        "bundle create",
+        "bundle show",
+        "debug decode",
+        "quota",
+        "man",
+    ] {
         assert!(man.contains(&format!(".SS \"thistle {words}\"")), "{words}");
     }
     assert!(man.contains(".SH \"EXIT STATUS\"") && man.contains("THISTLE_HOME"));

@@ -1,6 +1,9 @@
 //! Meeting over a network, as far as one home alone can go wrong; the meetings themselves are in
 //! the tests of the whole program.
 
+use thistle_engine::ids;
+use thistle_transports::{Link, Quic, QuicLink, Transport};
+
 use crate::world::World;
 
 #[test]
@@ -55,4 +58,78 @@ fn whom_one_cannot_meet_is_told_with_what_to_do() {
     assert!(err.contains("no home that begins with `node1qpzr` was met before"), "{err}");
     let err = ana.call(&["sync", &own]).fails(1);
     assert!(err.contains("was met before\nhint: say its whole address"), "{err}");
+}
+
+/// Runs `sync` against somebody who does this with the link; returns what it says and its code.
+fn met_by<F: Future<Output = ()>>(
+    (protocol, log): (&[u8], &str),
+    act: impl FnOnce(QuicLink) -> F,
+) -> (String, i32) {
+    let world = World::new();
+    let ana = world.home("ana");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let quic = runtime.block_on(Quic::bind(&[7; 32], "127.0.0.1:0".parse().unwrap(), protocol));
+    let quic = quic.unwrap();
+    let address = format!("{}@{}", ids::node_text(&quic.key()), quic.addresses()[0]);
+    let call = ana.call(&["sync", &address]).env("THISTLE_LOG", log);
+    let run = std::thread::scope(|scope| {
+        let meeting = scope.spawn(|| call.run());
+        runtime.block_on(async {
+            tokio::select! {
+                Some(link) = quic.accept() => act(link).await,
+                // Whoever speaks something else never gets as far.
+                () = ended(&meeting) => {}
+            }
+        });
+        meeting.join().unwrap()
+    });
+    (run.err, run.code)
+}
+
+/// Waits for the end of a thread.
+async fn ended<T>(thread: &std::thread::ScopedJoinHandle<'_, T>) {
+    while !thread.is_finished() {
+        tokio::task::yield_now().await;
+    }
+}
+
+const PROTOCOL: &[u8] = b"thistledown/1";
+
+#[test]
+fn who_speaks_another_version_is_told_as_such() {
+    let (err, code) = met_by((b"thistledown/2", "off"), |_| async {});
+    assert_eq!(code, 6, "{err}");
+    assert!(err.starts_with("error: another version of thistle, or another program, answers at"));
+    assert!(err.contains("hint: use the same version on both sides"), "{err}");
+}
+
+#[test]
+fn a_meeting_that_is_cut_off_is_told_as_such() {
+    let (err, code) = met_by((PROTOCOL, "off"), |link| async move { drop(link.receive().await) });
+    let says = "error: the meeting was cut off before both sides were done\n\
+                hint: what came is kept: run the command again to go on\n";
+    assert_eq!((err.as_str(), code), (says, 6));
+}
+
+#[test]
+fn who_breaks_the_rules_of_a_session_is_left_with_the_reason() {
+    let (err, code) = met_by((PROTOCOL, "off"), |link| async move {
+        drop(link.send(b"GET / HTTP/1.1\r\n\r\n".repeat(100)).await);
+        while let Ok(Some(_)) = link.receive().await {}
+    });
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("because: the other side "), "{err}");
+}
+
+#[test]
+fn a_log_of_a_meeting_names_nobody() {
+    let (err, code) = met_by((PROTOCOL, "trace"), |link| async move { drop(link.receive().await) });
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("session ended"), "{err}");
+    let key = ids::node_text(&thistle_transports::key_of(&[7; 32]));
+    let hex: String =
+        thistle_transports::key_of(&[7; 32])[..4].iter().map(|b| format!("{b:02x}")).collect();
+    for word in [ids::short(&key), &hex, "127.0.0.1", "iroh", "noq"] {
+        assert!(!err.contains(word), "{word}: {err}");
+    }
 }

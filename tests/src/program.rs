@@ -16,6 +16,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fmt, fs};
 
+use rustix::process::Pid;
+pub use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::tree;
@@ -289,6 +291,22 @@ impl Running {
     /// Kills it as `kill -9` does; one that has ended stays as it is.
     pub fn kill(&mut self) {
         drop(self.child.kill());
+    }
+
+    /// Asks it to end, as a person or the system does.
+    ///
+    /// # Panics
+    ///
+    /// If the system does not hand the signal on.
+    pub fn ask_to_end(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("the number of a process is small");
+        let process = Pid::from_raw(id).expect("no process has the number 0");
+        rustix::process::kill_process(process, signal).expect("a signal can be sent");
+    }
+
+    /// What it has printed so far and was waited for.
+    pub fn printed(&self) -> &str {
+        &self.stdout
     }
 
     /// Whether it has not ended yet.
