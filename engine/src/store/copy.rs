@@ -5,6 +5,7 @@ use redb::{
     TableDefinition, TableHandle, Value, WriteTransaction,
 };
 
+use crate::store::links::{DECLINES, LINKS};
 use crate::store::migrate::INDEX;
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::{
@@ -95,8 +96,11 @@ impl Copy<'_> {
 
     /// A table that were left out in silence would be missed only after the disaster.
     fn expect_all(&self) -> Result<(), StoreError> {
+        // What is remembered of links is a hint, and a device that begins anew has another key there.
+        let hints = [LINKS.name(), DECLINES.name()];
         for table in self.from.list_tables()? {
-            if !table.name().starts_with(INDEX) && !self.names.iter().any(|n| n == table.name()) {
+            let known = |name: &str| self.names.iter().any(|n| n == name) || hints.contains(&name);
+            if !table.name().starts_with(INDEX) && !known(table.name()) {
                 return Err(StoreError::Damaged { what: "it has a table that nobody knows" });
             }
         }

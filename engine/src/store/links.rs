@@ -11,9 +11,9 @@ use crate::store::snapshot::{Snapshot, pair};
 use crate::store::{StoreError, Writer};
 
 /// Link key of a known peer to [`LinkRow`].
-const LINKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("links");
+pub(super) const LINKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("links");
 /// (peer's link key and feed id) to whether the peer declined it (1), this node (2), or both (3).
-const DECLINES: TableDefinition<'_, &[u8; 64], u8> = TableDefinition::new("declines");
+pub(super) const DECLINES: TableDefinition<'_, &[u8; 64], u8> = TableDefinition::new("declines");
 
 /// The peer takes no more of a feed.
 pub(crate) const THEY: u8 = 1;

@@ -2,9 +2,9 @@
 
 use thistle_engine::policy::CarryClass;
 use thistle_engine::session::{Frames, Sentence};
-use thistle_engine::{Input, Output, SessionEnding};
+use thistle_engine::{InMemoryBackend, Input, Output, SessionEnding};
 
-use crate::common::{Device, post};
+use crate::common::{CACHE, Device, post};
 use crate::meet::{Way, meet, meet_by};
 
 fn texts(count: usize) -> impl Iterator<Item = String> {
@@ -399,6 +399,16 @@ fn meet_two(
         }
     }
     panic!("the sessions never end");
+}
+
+#[test]
+fn a_device_that_met_others_can_be_backed_up() {
+    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+    bo.write("keep this");
+    bo.node.follow(bo.now, &ana.feed()).unwrap();
+    meet(&mut ana, &mut bo).clean();
+    let disk = InMemoryBackend::new();
+    assert!(bo.reader().back_up(disk, CACHE, &mut |_, _| true).unwrap());
 }
 
 #[test]
