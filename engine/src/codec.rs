@@ -149,14 +149,18 @@ impl<'a> Decoder<'a> {
         self.take(field, found)
     }
 
-    /// Reads a byte string of exactly `N` bytes.
-    pub fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+    /// Reads a byte string of exactly so many bytes.
+    pub fn exactly(&mut self, field: &'static str, expected: u64) -> Result<&'a [u8], DecodeError> {
         let found = self.head(field, BYTES)?;
-        let expected = N as u64;
         if found != expected {
             return Err(DecodeError::WrongLength { field, found, expected });
         }
-        let taken = self.take(field, found)?;
+        self.take(field, found)
+    }
+
+    /// Reads a byte string of exactly `N` bytes.
+    pub fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let taken = self.exactly(field, N as u64)?;
         taken.try_into().map_err(|_| DecodeError::EndOfInput { field })
     }
 

@@ -222,11 +222,7 @@ impl<'a> Greeting<'a> {
             return Err(DecodeError::OutOfRange { field: "last", found: last });
         }
         let features = decoder.uint("features", u64::MAX)?;
-        let tags = decoder.bytes("tags", TAG_BYTES)?;
-        match tags.len() as u64 {
-            TAG_BYTES => Ok(Self { first, last, features, tags }),
-            found => Err(DecodeError::WrongLength { field: "tags", found, expected: TAG_BYTES }),
-        }
+        Ok(Self { first, last, features, tags: decoder.exactly("tags", TAG_BYTES)? })
     }
 }
 
