@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{Device, account, post, setup, start};
-use crate::room::strangers;
+use crate::strangers;
 use thistle_engine::key::Seed;
 use thistle_engine::policy::CarryClass;
 use thistle_engine::{BundleRequest, InMemoryBackend, Input, Node, Setup, StorageBackend};

@@ -16,4 +16,7 @@ mod lifetimes;
 mod meet;
 mod mutate;
 mod room;
+mod session_costs;
 mod sessions;
+#[path = "../../benches/strangers.rs"]
+mod strangers;

@@ -1,11 +1,9 @@
 //! Goal: quotas hold, by class, by carrier and by feed, and nobody's flood touches what is the
 //! user's. Method: small quotas, many made-up feeds.
 
-#[path = "../../benches/strangers.rs"]
-pub(crate) mod strangers;
-
 use crate::common::Device;
 use crate::mutate::{each_seed, setting};
+use crate::strangers;
 use thistle_engine::Event;
 use thistle_engine::limits::REMEMBERED_EVICTIONS;
 use thistle_engine::policy::CarryClass;
