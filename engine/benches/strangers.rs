@@ -43,12 +43,12 @@ impl Stranger {
     pub(crate) fn next(&mut self, account: &AccountKey, posts: u64, text: usize) -> Vec<u8> {
         let first_seq = self.seq + 1;
         let last = window(first_seq).1.min(first_seq + posts.max(1) - 1);
-        let content = |seq| match seq {
-            1 => Content::Certificate(account.certify(&self.key.feed(), Carry::Open)),
-            _ => {
-                let text = format!("{seq:x>text$}");
-                Content::Post(Post { time: 1_772_438_400, text, ..Post::default() })
+        let content = |seq| {
+            if seq == 1 {
+                return Content::Certificate(account.certify(&self.key.feed(), Carry::Open));
             }
+            let text = format!("{seq:x>text$}");
+            Content::Post(Post { time: 1_772_438_400, text, ..Post::default() })
         };
         let payloads: Vec<Vec<u8>> = (first_seq..=last).map(|seq| content(seq).encode()).collect();
         let (feed, prev) = (self.key.feed(), self.prev);

@@ -242,7 +242,7 @@ fn wants_for_everything_again_and_again_are_answered_once() {
     let mut device = device();
     let mut peer = Peer::greeted(&mut device, true);
     peer.tell_state(1, 1);
-    let wants = vec![want(&peer, 1, 1_000); WANTS as usize];
+    let wants = vec![want(&peer, 1, 1_000); usize::try_from(WANTS).unwrap()];
     peer.say(&Sentence::Carried(Frame::Wants(wants.clone())));
     let once = peer.heard.len();
     let segments = |peer: &Peer<'_>| peer.kinds().iter().filter(|kind| **kind == 1).count();
@@ -375,8 +375,8 @@ fn endless_and_unsplittable_sketches_end() {
         let mut rounds = 0;
         while peer.report.is_none() && rounds < 100 {
             rounds += 1;
-            let mut frame = vec![0x84, 17, 1, 0x18, (sums.len() / 5) as u8, 0x59];
-            frame.extend((sums.len() as u16).to_be_bytes());
+            let mut frame = vec![0x84, 17, 1, 0x18, u8::try_from(sums.len() / 5).unwrap(), 0x59];
+            frame.extend(u16::try_from(sums.len()).unwrap().to_be_bytes());
             frame.extend(&sums);
             peer.say(&Sentence::Compare(&frame));
         }
@@ -409,7 +409,7 @@ fn what_is_not_acknowledged_has_its_limit() {
     peer.tell_state(0, 0);
     peer.say(&Sentence::Compare(&[0x81, 22]));
     let sent = peer.heard.len() as u64;
-    assert!(sent >= UNACKED_BYTES && sent < UNACKED_BYTES + 600_000, "{sent}");
+    assert!((UNACKED_BYTES..UNACKED_BYTES + 600_000).contains(&sent), "{sent}");
     // An ack lets more go.
     let kinds = peer.kinds();
     let counted = kinds.iter().filter(|kind| !matches!(kind, 8 | 10)).count() as u64;

@@ -1,5 +1,6 @@
 //! Goal: what two nodes say to find what differs is as short as was promised. Method: whole sessions
 //! of two engines that hold the same feeds of many strangers; every frame is weighed.
+#![expect(clippy::print_stderr, reason = "the table is shown by `--nocapture`")]
 
 use crate::common::Device;
 use crate::meet::{Met, Way, meet_as};

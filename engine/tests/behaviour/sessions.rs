@@ -347,9 +347,9 @@ fn meet_two(
             Input::LinkOpened { link, opener, peer, binding, known: true, via: "a meeting" };
         device.node.handle(device.now, input).unwrap();
     };
-    for link in [1, 2] {
-        open(all[0], link, dials, link as u8, link as u8);
-        open(all[link as usize], link, !dials, 0, link as u8);
+    for link in [1_u8, 2] {
+        open(all[0], u64::from(link), dials, link, link);
+        open(all[usize::from(link)], u64::from(link), !dials, 0, link);
     }
     let mut wires: [VecDeque<(usize, u64, Vec<u8>)>; 3] = Default::default();
     let mut reports = Vec::new();
@@ -358,12 +358,12 @@ fn meet_two(
             while let Some(output) = all[device].node.poll() {
                 match output {
                     Output::Send { link, bytes } => {
-                        let to = if device == 0 { link as usize } else { 0 };
+                        let to = if device == 0 { usize::try_from(link).unwrap() } else { 0 };
                         wires[device].push_back((to, link, bytes));
                         give(all[device], Input::LinkReady { link });
                     }
                     Output::Close { link } => {
-                        let to = if device == 0 { link as usize } else { 0 };
+                        let to = if device == 0 { usize::try_from(link).unwrap() } else { 0 };
                         wires[device].push_back((to, link, Vec::new()));
                     }
                     Output::Event(thistle_engine::Event::SessionDone { report, .. })
