@@ -127,8 +127,8 @@ fn a_log_of_a_meeting_names_nobody() {
     assert_eq!(code, 6, "{err}");
     assert!(err.contains("session ended"), "{err}");
     let key = ids::node_text(&thistle_transports::key_of(&[7; 32]));
-    let hex: String =
-        thistle_transports::key_of(&[7; 32])[..4].iter().map(|b| format!("{b:02x}")).collect();
+    let [a, b, c, d, ..] = thistle_transports::key_of(&[7; 32]);
+    let hex = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
     for word in [ids::short(&key), &hex, "127.0.0.1", "iroh", "noq"] {
         assert!(!err.contains(word), "{word}: {err}");
     }
