@@ -104,8 +104,9 @@ fn shown(sentence: &Sentence<'_>) -> Value {
         }),
         Sentence::State(state) => shown_state(state),
         Sentence::Ack { count, done } => json!({ "count": count, "done": done }),
-        Sentence::Carried(Frame::Wants(list)) => json!({ "wants": wants(list) }),
-        Sentence::Absent(list) => json!({ "wants": wants(list) }),
+        Sentence::Carried(Frame::Wants(list)) | Sentence::Absent(list) => {
+            json!({ "wants": wants(list) })
+        }
         Sentence::Carried(Frame::Payload { feed, seq, payload }) => {
             json!({ "feed": hex(feed.as_bytes()), "seq": seq, "payload": hex(payload) })
         }
@@ -149,7 +150,9 @@ fn device(number: u8, texts: &[&str]) -> Node {
     let seed = Seed::new([number; 32]);
     let node = Node::create(InMemoryBackend::new(), &account, setup, seed, NOW);
     let mut node = node.unwrap();
-    texts.iter().for_each(|text| write(&mut node, text));
+    for text in texts {
+        write(&mut node, text);
+    }
     node
 }
 
@@ -170,7 +173,7 @@ fn conversation(
     let mut nodes = [opener, responder];
     let (link, binding, via) = (1, &[binding; 32], "a meeting");
     for (side, node) in nodes.iter_mut().enumerate() {
-        let peer = [2 - side as u8; 32];
+        let peer = [2 - u8::try_from(side).unwrap(); 32];
         let input = Input::LinkOpened { link, opener: side == 0, peer, binding, known, via };
         node.handle(NOW, input).unwrap();
     }
