@@ -230,6 +230,17 @@ impl Meeting {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Whether an opener that tells no state shows that it has read ours and sees no difference: it
+    /// asks for what is missing there, or is done. What memory had for it is not news then.
+    const fn is_told_equal(&self, sentence: &Sentence<'_>) -> bool {
+        let shows = matches!(
+            sentence,
+            Sentence::Ack { done: true, .. } | Sentence::Carried(Frame::Wants(_))
+        );
+        let first = self.heard.is_none() && self.flight != u64::MAX;
+        shows && first && !self.opener && self.told > 0
+    }
+
     /// Whether nothing is left to be sent, asked for or made durable in this round.
     fn is_done(&self) -> bool {
         let compared = self.run.as_ref().is_none_or(Run::is_over);
@@ -422,6 +433,10 @@ impl Node {
                 return Err(SessionFault::TooManyFrames.into());
             }
         }
+        if meeting.is_told_equal(&sentence) {
+            meeting.jobs.clear();
+            meeting.flight = u64::MAX;
+        }
         match sentence {
             Sentence::Greeting(greeting) => self.hear_greeting(now, meeting, &greeting),
             Sentence::Ack { count, done } => {
@@ -546,7 +561,7 @@ impl Node {
         match (meeting.opener, first) {
             (true, true) => self.opener_first(now, meeting, &state),
             (true, false) => self.opener_again(now, meeting, &state),
-            (false, true) => self.responder_first(meeting, &state),
+            (false, true) => self.responder_first(now, meeting, &state),
             (false, false) => self.responder_again(now, meeting, &state),
         }
     }
@@ -585,6 +600,15 @@ impl Node {
         let cursor = memory.and_then(|memory| memory.cursor);
         if same {
             meeting.stage = Stage::Equal;
+            // A memory that is older than what both hold would give the same news each time.
+            let mine = snapshot.link(&meeting.peer)?.theirs;
+            let old = |memory: Memory| {
+                let moved = mine.is_some_and(|mine| mine != memory.here);
+                memory.cursor.is_some_and(|cursor| cursor != meeting.place || moved)
+            };
+            if memory.is_some_and(old) {
+                self.tell_state(meeting, &snapshot, false)?;
+            }
             if let Some(cursor) = cursor {
                 meeting.give_late(&snapshot, cursor)?;
             }
@@ -612,13 +636,26 @@ impl Node {
         self.open_run(meeting, state)
     }
 
-    fn responder_first(&mut self, meeting: &mut Meeting, state: &State) -> Result<(), Stop> {
-        meeting.stage = Stage::Memory;
+    fn responder_first(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        state: &State,
+    ) -> Result<(), Stop> {
+        let same = meeting.is_same(state);
+        meeting.stage = if same { Stage::Equal } else { Stage::Memory };
         if !meeting.known {
             return Ok(());
         }
         let snapshot = self.store.snapshot()?;
-        if let Some(cursor) = state.memory.and_then(|memory| memory.cursor) {
+        let cursor = state.memory.and_then(|memory| memory.cursor);
+        if same {
+            meeting.jobs.clear();
+            if let Some(cursor) = cursor {
+                meeting.give_late(&snapshot, cursor)?;
+            }
+            self.agree(now, meeting, state)?;
+        } else if let Some(cursor) = cursor {
             meeting.give_news(&snapshot, cursor)?;
         }
         self.ask_for_holes(meeting, state)

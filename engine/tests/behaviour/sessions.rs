@@ -402,6 +402,40 @@ fn meet_two(
 }
 
 #[test]
+fn holes_larger_than_the_first_flight_heal_although_the_digests_are_equal() {
+    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+    let long = "x".repeat(5_000);
+    (0..10).for_each(|at| drop(ana.write(&format!("{at} {long}"))));
+    let bundle = without_payloads(&ana.bundle_all());
+    bo.read(&bundle);
+    ana.read(&bo.bundle_all());
+    let met = meet(&mut bo, &mut ana);
+    assert_eq!((met.dialler.ending, met.other.ending), (SessionEnding::Done, SessionEnding::Done));
+    same(&ana, &bo, &[ana.feed()]);
+    assert_eq!(bo.texts(&ana.feed()).len(), 10);
+}
+
+#[test]
+fn what_came_another_way_is_offered_once_and_then_remembered() {
+    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+    meet(&mut ana, &mut bo).clean();
+    for dials in [true, false] {
+        bo.write("by another way");
+        ana.read(&bo.bundle_all());
+        let mut meet = || {
+            if dials { meet(&mut ana, &mut bo) } else { meet(&mut bo, &mut ana) }
+        };
+        let met = meet();
+        assert_eq!(met.dialler.ending, SessionEnding::Done);
+        assert!(met.dialler.duplicates + met.other.duplicates <= 1, "{met:?}");
+        let met = meet();
+        met.clean();
+        assert_eq!(met.said.len(), 2, "{dials}: {:?} {:?}", met.kinds(true), met.kinds(false));
+        assert_eq!((met.dialler.sent, met.other.sent), (0, 0));
+    }
+}
+
+#[test]
 fn a_device_that_met_others_can_be_backed_up() {
     let (mut ana, mut bo) = (Device::new(1), Device::new(2));
     bo.write("keep this");

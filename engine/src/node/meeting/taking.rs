@@ -47,16 +47,9 @@ impl Node {
         self.settled = false;
         self.unsettled = self.unsettled.saturating_add(weight);
         let (me, key, seed, peer) = (self.me, &self.key, &self.seed, meeting.peer);
-        // From here on our log holds what the peer need not be told.
-        let puts_aside = meeting.known && !std::mem::replace(&mut meeting.unclean, true);
+        let clean = meeting.known && !meeting.unclean;
         let (via, known) = (meeting.via.clone(), meeting.known);
         let taken = self.store.write(now, |writer| {
-            if puts_aside {
-                let mut row = writer.link(&peer)?;
-                if row.ours.take().is_some() | row.theirs.take().is_some() {
-                    writer.set_link(&peer, &row)?;
-                }
-            }
             // A peer counts by the key of its link, as a maker of bundles by its feed.
             let carrier = if known {
                 Carrier::Known(FeedId::from_bytes(peer))
@@ -66,9 +59,20 @@ impl Node {
             let source = Source { via, carrier };
             let taken: Result<Vec<Taken>, _> =
                 staged.iter().map(|piece| piece.take(writer, &source)).collect();
+            // From here on our log holds what the peer need not be told.
+            let is_known = |taken: &Taken| matches!(taken.0, Outcome::Known);
+            let moved = taken.iter().flatten().any(|taken| !is_known(taken));
+            if clean && moved {
+                let mut row = writer.link(&peer)?;
+                if row.ours.take().is_some() | row.theirs.take().is_some() {
+                    writer.set_link(&peer, &row)?;
+                }
+            }
             retire_if_due(writer, me, key, seed)?;
-            taken
+            taken.map(|taken| (taken, moved))
         })?;
+        let (taken, moved) = taken;
+        meeting.unclean |= moved;
         self.follow_up()?;
         if self.unsettled >= SETTLE_BYTES {
             self.settle()?;
