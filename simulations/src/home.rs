@@ -17,13 +17,15 @@ pub struct Home {
     pub disk: Disk,
     /// What its clocks say.
     pub now: Now,
+    /// What the node said for its links and of them, in order.
+    pub mail: Vec<Output>,
 }
 
 impl Home {
     /// Opens what a disk holds.
     pub fn open(disk: Disk, now: Now, seed: &mut Seed) -> Result<Self, StoreError> {
         let node = Node::open(disk.clone(), author::secret(seed), CACHE_BYTES, now)?;
-        Ok(Self { node, disk, now })
+        Ok(Self { node, disk, now, mail: Vec::new() })
     }
 
     /// The bytes of a bundle.
@@ -42,21 +44,31 @@ impl Home {
         self.node.handle(self.now, Input::BundleOpened { bundle: 1, via: "carried" })?;
         for bytes in bytes.chunks(chunk.max(1)) {
             self.node.handle(self.now, Input::BundleChunk { bundle: 1, bytes })?;
-            reading.drain(&mut self.node);
+            reading.note(self.listen());
         }
         self.node.handle(self.now, Input::BundleEnded { bundle: 1 })?;
-        reading.drain(&mut self.node);
+        reading.note(self.listen());
         Ok(reading)
+    }
+
+    /// Takes what the node says; what belongs to links is laid aside.
+    pub fn listen(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Event(Event::SessionDone { .. } | Event::SessionProgress { .. })
+                | Output::Send { .. }
+                | Output::Close { .. } => self.mail.push(output),
+                Output::Event(event) => events.push(event),
+            }
+        }
+        events
     }
 
     /// One step of work behind; whether there is more.
     pub fn idle(&mut self) -> Result<bool, StoreError> {
         self.node.handle(self.now, Input::Idle)?;
-        let mut more = false;
-        while let Some(Output::Event(event)) = self.node.poll() {
-            more |= event == Event::Idle { more: true };
-        }
-        Ok(more)
+        Ok(self.listen().contains(&Event::Idle { more: true }))
     }
 
     /// Works until nothing waits.
@@ -84,8 +96,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn drain(&mut self, node: &mut Node) {
-        while let Some(Output::Event(event)) = node.poll() {
+    fn note(&mut self, events: Vec<Event>) {
+        for event in events {
             match event {
                 Event::BundleDone { report, .. } => self.report = report,
                 Event::Retired { .. } => self.retired = true,

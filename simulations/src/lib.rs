@@ -17,4 +17,4 @@ pub mod swarm;
 pub use crash::{Crash, CrashRun, Keeping};
 pub use disk::{Crashes, Disk, Journal};
 pub use seed::Seed;
-pub use swarm::{Ending, Options, Sabotage, Swarm};
+pub use swarm::{Ending, Meetings, Options, Sabotage, Swarm};

@@ -1,12 +1,15 @@
-//! A swarm of production nodes that exchange plain bundles while everything goes wrong by a seed.
+//! A swarm of production nodes that exchange bundles and meet while everything goes wrong by a seed.
 //!
-//! First the world runs: bundles get lost, late, repeated, cut, damaged and lied about; clocks jump
+//! First the world runs: bundles get lost, late, repeated, cut, damaged and lied about; so do links,
+//! several at once, while other things happen (`encounters`); clocks jump
 //! by years, devices start anew, lose power, fill their disks, are restored from old copies; people
 //! come and go, block and forgive; strangers push in. Then the faults stop and everybody hears
 //! everybody. All along, and most of all in the end, each promise has its checker (`promises`). The
 //! log of a world is a function of its seed.
 
 mod device;
+mod encounters;
+mod link;
 mod options;
 mod post_office;
 mod promises;
@@ -22,9 +25,10 @@ use crate::home::{Home, Reading};
 use crate::ledger::Name;
 use crate::{Seed, author};
 use device::Device;
+use link::Link;
 use post_office::Letter;
 
-pub use options::Options;
+pub use options::{Meetings, Options};
 
 /// Rounds of everybody hearing everybody after the faults stop, at most.
 const HEALING_ROUNDS: usize = 16;
@@ -75,14 +79,38 @@ pub enum Sabotage {
     Overfull,
     /// A device writes on from a copy while others hold what it wrote before.
     Amnesia,
+    /// A bit of what a node sends is turned over before it is looked at.
+    Forged,
+    /// What a node sends over a link is looked at twice.
+    Twice,
+    /// Sessions are said to have brought what was there.
+    Repeats,
+    /// Nobody hears how sessions end.
+    Mute,
+    /// A device writes between two meetings.
+    Chatty,
+    /// While all heal by meeting, nobody hears what another one wants.
+    Unheard,
+    /// While all heal by meeting, everybody lies about the age of everything.
+    Aging,
 }
+
+/// Makes the second sequence of a world out of its seed.
+const ETHER: u64 = 0x6d65_6574_696e_6773;
 
 /// A world of nodes.
 #[derive(Debug)]
 pub struct Swarm {
     seed: Seed,
+    /// Where the choices about meetings come from.
+    ether: Seed,
     options: Options,
     devices: Vec<Device>,
+    links: BTreeMap<u64, Link>,
+    /// Links that were opened so far.
+    opened: u64,
+    /// Milliseconds in which devices met.
+    ms: u64,
     late: Vec<Vec<u8>>,
     /// Strangers' feeds and how far each was handed around.
     strangers: Vec<author::Author>,
@@ -107,15 +135,35 @@ pub struct Swarm {
 impl Swarm {
     /// Runs the world that belongs to a seed.
     pub fn run(seed: u64) -> Ending {
-        let mut seed = Seed::new(seed);
-        let options = Options::draw(&mut seed);
-        Self::with(options, seed).live()
+        let (options, seed, ether) = Self::drawn(seed);
+        Self::with(options, seed, ether).live()
+    }
+
+    /// Runs the same world as if nobody ever met: bundles are all that there is.
+    pub fn without_meetings(seed: u64) -> Ending {
+        let (mut options, seed, ether) = Self::drawn(seed);
+        options.meetings = Meetings::NONE;
+        Self::with(options, seed, ether).live()
+    }
+
+    /// Runs a world in which messages have lifetimes and whoever is met lies about ages, until the
+    /// faults stop and all heal by meeting.
+    pub fn among_liars(seed: u64) -> Ending {
+        let (mut options, seed, ether) = Self::drawn(seed);
+        options.among_liars();
+        Self::with(options, seed, ether).live()
+    }
+
+    fn drawn(seed: u64) -> (Options, Seed, Seed) {
+        let (mut seed, mut ether) = (Seed::new(seed), Seed::new(seed ^ ETHER));
+        let mut options = Options::draw(&mut seed);
+        options.meetings = Meetings::draw(&mut ether);
+        (options, seed, ether)
     }
 
     /// Runs a world in which something is done wrong.
     pub fn sabotaged(seed: u64, sabotage: Sabotage) -> Ending {
-        let mut seed = Seed::new(seed);
-        let mut options = Options::draw(&mut seed);
+        let (mut options, seed, ether) = Self::drawn(seed);
         match sabotage {
             Sabotage::LyingDisks => options.power = 60,
             Sabotage::Boasts => (options.addressed, options.decisions) = (100, 0),
@@ -125,18 +173,28 @@ impl Swarm {
             }
             Sabotage::Overfull => (options.strangers, options.quota) = (60, 8_000),
             Sabotage::Deaf | Sabotage::Restless | Sabotage::Disorder | Sabotage::Amnesia => {}
+            Sabotage::Forged | Sabotage::Twice | Sabotage::Repeats | Sabotage::Mute => {
+                options.meetings.often = 50;
+            }
+            Sabotage::Chatty | Sabotage::Unheard | Sabotage::Aging => {
+                options.among_liars();
+            }
         }
-        let mut world = Self::with(options, seed);
+        let mut world = Self::with(options, seed, ether);
         world.sabotage = Some(sabotage);
         world.live()
     }
 
-    fn with(options: Options, seed: Seed) -> Self {
+    fn with(options: Options, seed: Seed, ether: Seed) -> Self {
         let log = vec![options.to_string()];
         Self {
             seed,
+            ether,
             options,
             devices: Vec::new(),
+            links: BTreeMap::new(),
+            opened: 0,
+            ms: 0,
             late: Vec::new(),
             strangers: Vec::new(),
             feeds: BTreeSet::new(),
@@ -166,6 +224,7 @@ impl Swarm {
         }
         for _ in 0..self.options.steps {
             self.step()?;
+            self.encounters()?;
         }
         self.heal()
     }
@@ -209,6 +268,9 @@ impl Swarm {
                 home.pass(minutes);
             }
         }
+        if minutes > 0 {
+            self.spoil_links();
+        }
         let at = self.some_device();
         if self.seed.chance(self.options.clocks, 100)
             && let Some(home) = self.devices.get_mut(at).and_then(|device| device.home.as_mut())
@@ -224,6 +286,7 @@ impl Swarm {
             self.options.decisions,
         ];
         let mut drawn = self.seed.below(100 + often.iter().sum::<u64>());
+        self.disturb(at);
         for (what, chance) in often.into_iter().enumerate() {
             if drawn < chance {
                 return match what {
@@ -588,6 +651,7 @@ impl Swarm {
             let wall = if jump { Some(self.seed.below(1 << 42)) } else { None };
             let off = self.seed.chance(1, 2);
             device.crash(off, wall, &mut self.seed)?;
+            self.disturb(at);
             self.settle(at)?;
         }
         Ok(done)
@@ -609,6 +673,7 @@ impl Swarm {
     fn heal(&mut self) -> Result<(), WriteError> {
         (self.options.power, self.options.full) = (0, 0);
         self.options.heals_addressed &= !self.rewound;
+        self.end_links()?;
         self.note("the faults stop".to_owned());
         for at in self.present() {
             self.forgive(at)?;
@@ -618,7 +683,7 @@ impl Swarm {
         for round in 0..=HEALING_ROUNDS {
             self.follow_all()?;
             let before = self.positions()?;
-            bundles = self.round()?;
+            bundles = if self.options.meetings.heals { self.gather()? } else { self.round()? };
             if self.positions()? == before {
                 break;
             }
@@ -635,6 +700,7 @@ impl Swarm {
         self.check_order()?;
         self.check_repetition(&bundles)?;
         self.check_quiet()?;
+        self.check_nothing_to_say()?;
         self.minutes += 100 * 60;
         for at in self.present() {
             let Some(device) = self.devices.get_mut(at) else { continue };
@@ -703,6 +769,14 @@ impl Swarm {
             }
         }
         Ok(bundles)
+    }
+
+    /// Everybody meets everybody once. No bundle is handed back.
+    fn gather(&mut self) -> Result<Vec<(usize, Vec<u8>)>, WriteError> {
+        std::mem::swap(&mut self.seed, &mut self.ether);
+        let met = self.meet_all();
+        std::mem::swap(&mut self.seed, &mut self.ether);
+        met.map(|()| Vec::new())
     }
 
     /// How much has arrived at each node.

@@ -6,7 +6,7 @@
 use std::panic::catch_unwind;
 use std::process::Command;
 
-use thistle_simulations::{Sabotage, Swarm};
+use thistle_simulations::{Ending, Sabotage, Swarm};
 
 /// Seeds of worlds that once broke a promise, one a line, with a word on what it was.
 const KEPT: &str = include_str!("../seeds.txt");
@@ -16,7 +16,10 @@ const WORLDS: u64 = 200;
 const THREADS: usize = 2;
 
 fn run(seed: u64) {
-    let ending = Swarm::run(seed);
+    judge(seed, &Swarm::run(seed));
+}
+
+fn judge(seed: u64, ending: &Ending) {
     let (broken, log) = (&ending.broken, ending.log.join("\n"));
     assert!(broken.is_empty(), "seed {seed}: {}\n{broken:#?}\nlog:\n{log}", ending.options);
 }
@@ -42,7 +45,9 @@ fn worlds_keep_every_promise_whatever_the_seed() {
 fn worlds_that_broke_a_promise_once_keep_it() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#')) {
         let seed = line.split_whitespace().next().and_then(|seed| seed.parse().ok());
-        run(seed.expect("each line begins with a seed"));
+        let seed = seed.expect("each line begins with a seed");
+        run(seed);
+        judge(seed, &Swarm::without_meetings(seed));
     }
 }
 
@@ -57,6 +62,13 @@ fn every_checker_sees_its_promise_broken() {
         (Sabotage::FastClocks, "minutes of the world"),
         (Sabotage::Disorder, "another order"),
         (Sabotage::Overfull, "strangers by what was set"),
+        (Sabotage::Forged, "serves what does not verify"),
+        (Sabotage::Twice, "twice on one link"),
+        (Sabotage::Repeats, "entries of"),
+        (Sabotage::Mute, "never end"),
+        (Sabotage::Chatty, "with nothing to say"),
+        (Sabotage::Unheard, "no convergence"),
+        (Sabotage::Aging, "no convergence"),
     ] {
         let seen = (1..=40).find(|seed| {
             // On a page that was never written the store may stop with a panic: that is seen, but
@@ -81,8 +93,26 @@ fn the_same_seed_is_the_same_world_in_every_process() {
     assert!(once.contains("6 worlds, 0 broke a promise, logs "), "{once}");
     assert_eq!(once, printed(["--first", "1", "--seeds", "6"]));
     assert_ne!(once, printed(["--first", "2", "--seeds", "6"]), "other seeds are other worlds");
+    let bundles = printed(["--first", "1", "--bundles", "6"]);
+    assert_ne!(once, bundles, "without meetings they are what they were before there were any");
     let logs = [3, 4].map(|seed| Swarm::run(seed).log);
     assert_ne!(logs[0], logs[1]);
+}
+
+/// Goal: whatever age a peer claims, a message whose lifetime is not over is there in the end.
+/// Method: worlds whose links all lie about ages, until all heal by meeting; and as the canary the
+/// same worlds with the lie going on to the end, where it has to be seen.
+#[test]
+fn a_liar_cannot_age_a_message_away() {
+    let worlds = 1..=20;
+    for seed in worlds.clone() {
+        judge(seed, &Swarm::among_liars(seed));
+    }
+    let seen = |seed| {
+        let broken = Swarm::sabotaged(seed, Sabotage::Aging).broken;
+        broken.iter().any(|what| what.starts_with("no convergence: ") && what.contains("Absent"))
+    };
+    assert!(worlds.clone().any(seen), "nobody saw a lie that goes on");
 }
 
 #[test]
@@ -90,5 +120,5 @@ fn a_wrong_command_is_told_how_it_is_used() {
     let output = Command::new(env!("CARGO_BIN_EXE_swarm")).arg("--help").output().expect("it runs");
     let text = String::from_utf8(output.stderr).expect("it prints text");
     assert_eq!(output.status.code(), Some(2));
-    assert!(text.starts_with("usage: swarm [--seeds COUNT]"), "{text}");
+    assert!(text.starts_with("usage: swarm [--seeds COUNT"), "{text}");
 }

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use thistle_simulations::{Ending, Swarm};
 
-const USAGE: &str = "usage: swarm [--seeds COUNT] [--first SEED] [--seed SEED]
+const USAGE: &str = "usage: swarm [--seeds COUNT | --bundles COUNT] [--first SEED] [--seed SEED]
 
 Runs COUNT worlds (200) from the seed SEED (1) on, or the one world of --seed, and shows for each
-that broke a promise what it was. The last line is a number for the logs of all of them: the same
+that broke a promise what it was. With --bundles nobody meets in them. The last line is a number for the logs of all of them: the same
 worlds have the same number. Exit code 1: a promise was broken. 2: the command is wrong.
 ";
 
@@ -19,6 +19,8 @@ struct Asked {
     seeds: u64,
     /// One world, with its log.
     one: bool,
+    /// Bundles are all that there is.
+    bundles: bool,
 }
 
 fn main() -> ExitCode {
@@ -31,13 +33,16 @@ fn main() -> ExitCode {
 }
 
 fn asked(mut args: impl Iterator<Item = String>) -> Option<Asked> {
-    let mut asked = Asked { first: 1, seeds: 200, one: false };
+    let mut asked = Asked { first: 1, seeds: 200, one: false, bundles: false };
     while let Some(arg) = args.next() {
         let number = args.next()?.parse().ok()?;
         match arg.as_str() {
             "--seeds" => asked.seeds = number,
+            "--bundles" => (asked.seeds, asked.bundles) = (number, true),
             "--first" => asked.first = number,
-            "--seed" => (asked.first, asked.seeds, asked.one) = (number, 1, true),
+            "--seed" => {
+                (asked.first, asked.seeds, asked.one) = (number, 1, true);
+            }
             _ => return None,
         }
     }
@@ -48,7 +53,7 @@ fn run(asked: &Asked, out: &mut dyn Write, err: &mut dyn Write) -> std::io::Resu
     let (began, shows) = (Instant::now(), std::io::stderr().is_terminal());
     let (mut broken, mut digest) = (0_u64, 0_u64);
     for seed in asked.first..asked.first.saturating_add(asked.seeds) {
-        let ending = Swarm::run(seed);
+        let ending = if asked.bundles { Swarm::without_meetings(seed) } else { Swarm::run(seed) };
         digest = digest.rotate_left(1) ^ ending.digest();
         if asked.one || !ending.broken.is_empty() {
             tell(seed, &ending, asked.one, out)?;

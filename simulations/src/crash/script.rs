@@ -43,13 +43,13 @@ impl Recorder {
         let other = Disk::default();
         let (node, friend) = (create(&disk, 1, "Ana")?, create(&other, 2, "Bo")?);
         let mut recorder = Self {
-            home: Home { node, disk, now: start() },
+            home: Home { node, disk, now: start(), mail: Vec::new() },
             moments: Vec::new(),
             closing: Closing::default(),
             findings: Vec::new(),
             ledger: Ledger::default(),
             mark: 0,
-            friend: Home { node: friend, disk: other, now: start() },
+            friend: Home { node: friend, disk: other, now: start(), mail: Vec::new() },
             seed,
         };
         recorder.took("init")?;

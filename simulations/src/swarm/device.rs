@@ -33,6 +33,13 @@ pub(super) struct Device {
     pub(super) decided: BTreeSet<FeedId>,
     /// Its entries in the channel where order is compared.
     pub(super) plaza: BTreeSet<(FeedId, u64)>,
+    /// How often it was started.
+    pub(super) life: u64,
+    /// How often anything happened to it, but that it wrote something.
+    pub(super) stirred: u64,
+    /// How often that was when it and another device agreed that they hold the same; none if they
+    /// met and did not.
+    pub(super) agreed: BTreeMap<usize, Option<u64>>,
     /// An old copy of its disk.
     saved: Option<Box<Saved>>,
 }
@@ -43,6 +50,7 @@ struct Saved {
     disk: Disk,
     ledger: Ledger,
     now: Now,
+    quota: Option<u64>,
     decided: BTreeSet<FeedId>,
     /// The engine made it, and not somebody who copied a file: its feed ends when it is opened.
     backup: bool,
@@ -65,7 +73,7 @@ impl Device {
             node.set_quota(now, CarryClass::Stranger, quota)?;
         }
         let mut device = Self {
-            home: Some(Home { node, disk, now }),
+            home: Some(Home { node, disk, now, mail: Vec::new() }),
             quota,
             ledger: Ledger::default(),
             holdings: None,
@@ -74,6 +82,9 @@ impl Device {
             wrote: BTreeSet::new(),
             decided: BTreeSet::new(),
             plaza: BTreeSet::new(),
+            life: 0,
+            stirred: 0,
+            agreed: BTreeMap::new(),
             saved: None,
         };
         device.note_own()?;
@@ -107,13 +118,14 @@ impl Device {
         seed: &mut Seed,
     ) -> Result<(), StoreError> {
         let Some(home) = self.home.take() else { return Ok(()) };
-        let Home { node, disk: old, now } = home;
+        let Home { node, disk: old, now, .. } = home;
         drop(node);
         let now = Now {
             tick: seed.below(1_000_000),
             wall: wall.unwrap_or(now.wall),
             boot_id: now.boot_id.saturating_add(1),
         };
+        self.life += 1;
         self.home = Some(Home::open(disk.unwrap_or(old), now, seed)?);
         self.note_own()
     }
@@ -140,7 +152,8 @@ impl Device {
         if backup {
             home.node.reader()?.back_up(disk.clone(), CACHE_BYTES, &mut |_, _| true)?;
         }
-        let saved = Saved { disk, ledger, now: home.now, decided, backup };
+        let (now, quota) = (home.now, self.quota);
+        let saved = Saved { disk, ledger, now, quota, decided, backup };
         self.saved = Some(Box::new(saved));
         Ok(())
     }
@@ -154,7 +167,7 @@ impl Device {
     pub(super) fn restore(&mut self, seed: &mut Seed) -> Result<Option<Vec<String>>, StoreError> {
         let Some(saved) = self.saved.take() else { return Ok(None) };
         (self.ledger, self.decided) = (saved.ledger, saved.decided);
-        (self.holdings, self.earlier) = (None, None);
+        (self.holdings, self.earlier, self.quota) = (None, None, saved.quota);
         self.told.clear();
         let wall = self.home.as_ref().map_or(saved.now.wall, |home| home.now.wall);
         if let Some(home) = &mut self.home {
@@ -188,6 +201,9 @@ impl Device {
             wrote: self.wrote.clone(),
             decided: self.decided.clone(),
             plaza: self.plaza.clone(),
+            life: 0,
+            stirred: 0,
+            agreed: BTreeMap::new(),
             saved: None,
         })
     }

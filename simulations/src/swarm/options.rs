@@ -51,9 +51,80 @@ pub struct Options {
     pub decisions: u64,
     /// In the end all bundles are made for their readers, not for everybody.
     pub heals_addressed: bool,
+    /// How devices meet.
+    pub meetings: Meetings,
+}
+
+/// How devices meet, and how often. Chances are of 100. They are drawn from a sequence of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meetings {
+    /// Links open after a step; 0: this world knows bundles only.
+    pub often: u64,
+    /// Links that open at once, at most.
+    pub crowd: u64,
+    /// Most milliseconds for which a piece is on its way.
+    pub latency: u64,
+    /// A link is cut.
+    pub cut: u64,
+    /// What crosses it has wrong bits.
+    pub damaged: u64,
+    /// Whoever is at the other end lies about the age of everything.
+    pub aged: u64,
+    /// One does not know the other.
+    pub strangers: u64,
+    /// Something else happens meanwhile.
+    pub busy: u64,
+    /// In the end everybody meets everybody, and no bundle is read.
+    pub heals: bool,
+}
+
+impl Meetings {
+    /// Nobody meets anybody.
+    pub const NONE: Self = Self {
+        often: 0,
+        crowd: 1,
+        latency: 1,
+        cut: 0,
+        damaged: 0,
+        aged: 0,
+        strangers: 0,
+        busy: 0,
+        heals: false,
+    };
+
+    /// Draws them.
+    pub fn draw(seed: &mut Seed) -> Self {
+        if seed.chance(1, 4) {
+            return Self::NONE;
+        }
+        let mut maybe = |most: u64| {
+            let (with, much) = (seed.chance(1, 2), 1 + seed.below(most));
+            if with { much } else { 0 }
+        };
+        let (cut, damaged, aged) = (maybe(80), maybe(20), maybe(40));
+        let (strangers, busy) = (maybe(60), maybe(20));
+        Self {
+            often: 5 + seed.below(45),
+            crowd: 1 + seed.below(4),
+            latency: 1 << seed.below(14),
+            cut,
+            damaged,
+            aged,
+            strangers,
+            busy,
+            heals: seed.chance(1, 2),
+        }
+    }
 }
 
 impl Options {
+    /// Messages have lifetimes, hardly any time passes, and whoever is met lies about ages.
+    pub fn among_liars(&mut self) {
+        (self.lifetimes, self.minutes) = (60, 1);
+        let meetings = &mut self.meetings;
+        (meetings.often, meetings.aged, meetings.heals) = (40, 100, true);
+    }
+
     /// Draws them.
     pub fn draw(seed: &mut Seed) -> Self {
         // Each thing is missing from half of the worlds, so that the others are seen alone too.
@@ -89,6 +160,7 @@ impl Options {
             retractions,
             decisions,
             heals_addressed: seed.chance(1, 2),
+            meetings: Meetings::NONE,
         }
     }
 }
@@ -122,7 +194,27 @@ impl fmt::Display for Options {
         if self.strangers > 0 {
             write!(f, ", quota {}", self.quota)?;
         }
-        let heals = if self.heals_addressed { "addressed" } else { "whole" };
-        write!(f, ", heals by {heals} bundles")
+        let meetings = &self.meetings;
+        if meetings.often > 0 {
+            let Meetings { often, crowd, latency, .. } = meetings;
+            write!(f, ", meetings {often} of {crowd} within {latency} ms")?;
+            for (name, chance) in [
+                ("cut", meetings.cut),
+                ("damaged", meetings.damaged),
+                ("aged", meetings.aged),
+                ("strangers", meetings.strangers),
+                ("busy", meetings.busy),
+            ] {
+                if chance > 0 {
+                    write!(f, " {name} {chance}")?;
+                }
+            }
+        }
+        let heals = match (meetings.heals, self.heals_addressed) {
+            (true, _) => "meetings",
+            (false, true) => "addressed bundles",
+            (false, false) => "whole bundles",
+        };
+        write!(f, ", heals by {heals}")
     }
 }

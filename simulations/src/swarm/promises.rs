@@ -1,15 +1,17 @@
-//! One checker for each promise that holds before there are sessions.
+//! One checker for each promise that holds before there is sealing.
 //!
 //! | promise | checker |
 //! | --- | --- |
 //! | 1 nothing acknowledged is lost | [`Ledger`](crate::ledger::Ledger) after every step, and `doctor` |
 //! | 2 convergence | `check_convergence`, `check_repetition`; `check_own` for feeds that end |
-//! | 3 bytes proportional to the difference | `check_difference`, `check_quiet` |
+//! | 3 bytes proportional to the difference | `check_difference`, `check_quiet`; `check_nothing_to_say` for meetings |
 //! | 6 no clock needed | `check_order`, `check_lifetimes` |
 //! | 7 bounded | `check_bounds`; that no stranger evicts what is the user's is in the ledger |
 //!
-//! The first flight of promise 3 and promises 4 (carriers cannot read) and 5 (strangers learn
-//! little) need sessions and sealing, and get their checkers with them.
+//! Of each link: it ends, once, and well if nobody disturbed it; nothing unverified is served;
+//! nothing is sent twice over it unless it was asked for; nothing that was acknowledged comes again
+//! (`watch` and `judge`). Promises 4 (carriers cannot read) and 5 (strangers learn little) need
+//! sealing, and get their checkers with it.
 
 use std::collections::BTreeMap;
 
@@ -81,8 +83,13 @@ impl Swarm {
         for (name, entry) in &holdings.entries {
             let Some(info) = holdings.feeds.get(&name.0) else { continue };
             let own_fork = info.forked.is_some() && device.wrote.contains(&name.0);
-            // What lies beyond a gap is announced to nobody until the gap closes.
-            let beyond = info.forked.is_none() && name.1 > info.head;
+            // What lies beyond a gap is announced to nobody until the gap closes; and by meetings
+            // nothing of a forked feed grows that stands beyond where it forked.
+            let grows_not = self.options.meetings.heals;
+            let beyond = match info.forked {
+                None => name.1 > info.head,
+                Some(fork) => grows_not && name.1 >= fork,
+            };
             if !self.feeds.contains(&name.0) || own_fork || beyond {
                 continue;
             }
@@ -180,6 +187,27 @@ impl Swarm {
         Ok(())
     }
 
+    /// Two who have nothing to say to each other end with their greetings and one state.
+    pub(super) fn check_nothing_to_say(&mut self) -> Result<(), WriteError> {
+        if !self.options.meetings.heals {
+            return Ok(());
+        }
+        let present = self.present();
+        for (one, other) in present.iter().zip(present.iter().skip(1)) {
+            self.meet([*one, *other], [true, true])?;
+            if self.is(Sabotage::Chatty) {
+                self.options.lifetimes = 0;
+                self.write(*one)?;
+            }
+            let met = self.meet([*other, *one], [true, true])?;
+            if met.messages > 2 && !met.asked {
+                let what = format!("{} messages to {one} with nothing to say", met.messages);
+                self.breaks(*other, [what]);
+            }
+        }
+        Ok(())
+    }
+
     // ---- 6: no clock ----
 
     /// What stands in the channel stands in the same order everywhere.
@@ -191,9 +219,10 @@ impl Swarm {
             let reader = home.node.reader()?;
             // Who keeps a branch that others do not keep, or what lies beyond a gap, knows of more
             // that was answered.
+            let grows_not = self.options.meetings.heals;
             let knows_more = |info: &FeedInfo| {
                 let forked = info.forked.is_some();
-                (info.own && forked) || (!forked && !info.gaps.is_empty())
+                ((info.own || grows_not) && forked) || (!forked && !info.gaps.is_empty())
             };
             if reader.feeds()?.iter().any(knows_more) {
                 continue;
