@@ -86,7 +86,7 @@ fn a_plain_bundle_costs_at_most_8_bytes_an_entry_beyond_content() {
 
 #[test]
 fn a_fresh_feed_in_a_full_store_costs_the_same_however_much_is_held() {
-    let (held, more) = (2_400, 200);
+    let (held, more) = (2_400, 800);
     let (before, fresh) = (strangers::bundle(0..held), strangers::bundle(held..held + more));
     let cost = |quota: u64| {
         let disk = CountingDisk::new();

@@ -135,6 +135,10 @@ impl Node {
                     meeting.repeated = meeting.repeated.saturating_add(piece.weight());
                     declined.insert(feed);
                 }
+                // Of a feed that is continued in two ways the peer may hold the other branch.
+                Outcome::Wrong(_) if matches!(piece, Piece::Payload { .. }) => {
+                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+                }
                 Outcome::Wrong(reject) => {
                     return Err(SessionFault::Piece(reject.into()).into());
                 }
