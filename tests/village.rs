@@ -1,6 +1,7 @@
-//! Goal: a whole village converges over one stick, bundles read again or torn change and lose
-//! nothing, and without follows the strangers' quota holds. Method: the messages of 200 authors
-//! dealt out to 20 homes, all by commands; the stick goes round in an order drawn from a seed.
+//! Goal: a whole village converges over one stick, or by meetings with a stick among them; bundles
+//! read again or torn change and lose nothing, and without follows the strangers' quota holds.
+//! Method: the messages of 200 authors dealt out to 20 homes, all by commands; who meets whom and
+//! where the stick goes is drawn from a seed. Meetings go over QUIC between processes that listen.
 //!
 //! The short form takes every eighth message; `THISTLE_LONG=1` takes all 34,528. The messages lie
 //! outside of this repository; without them the 200 that ship with the program are carried.
@@ -10,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use thistle_simulations::Seed;
-use thistle_tests::program::{Home, Ran, difference, is_long, number, seed, word};
+use thistle_tests::program::{Home, Ran, Running, Signal, difference, is_long, number, seed, word};
 use thistle_tests::tree;
 
 const HOMES: usize = 20;
@@ -51,7 +52,7 @@ struct Neighbour {
 fn twenty_homes_converge_over_one_stick() {
     let seed = &mut Seed::new(seed(20));
     let begun = Instant::now();
-    let village = Village::settle(if is_long() { 1 } else { SLICE }, seed);
+    let village = Village::settle(HOMES, if is_long() { 1 } else { SLICE }, seed);
     let imported = begun.elapsed();
     village.follow_each_other();
     let followed = begun.elapsed();
@@ -71,9 +72,25 @@ fn twenty_homes_converge_over_one_stick() {
 }
 
 #[test]
+fn twenty_homes_converge_by_meetings_with_a_stick_among_them() {
+    let seed = &mut Seed::new(seed(22));
+    let (homes, every) = if is_long() { (HOMES, 1) } else { (8, 4 * SLICE) };
+    let village = Village::settle(homes, every, seed);
+    village.follow_each_other();
+    let begun = Instant::now();
+    let told = village.meet(seed);
+    let took = begun.elapsed();
+    let exports = village.exports(&village.homes[0]);
+    village.expect_every_message(&exports);
+    village.expect_everywhere(&exports);
+    village.check();
+    told.expect_little(&village, took);
+}
+
+#[test]
 fn without_follows_the_quota_of_strangers_holds() {
     let seed = &mut Seed::new(seed(21));
-    let village = Village::settle(if is_long() { SLICE } else { 4 * SLICE }, seed);
+    let village = Village::settle(HOMES, if is_long() { SLICE } else { 4 * SLICE }, seed);
     let total: u64 = village.homes.iter().map(|neighbour| neighbour.imported).sum();
     // Room for about a tenth of what goes round.
     let quota = 40 * total;
@@ -107,7 +124,7 @@ fn without_follows_the_quota_of_strangers_holds() {
 
 impl Village {
     /// Deals the authors out to homes and lets each home import what theirs wrote.
-    fn settle(every: usize, seed: &mut Seed) -> Self {
+    fn settle(homes: usize, every: usize, seed: &mut Seed) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the village");
         let lines = lines(every);
         let file = folder.path().join("messages.jsonl");
@@ -120,7 +137,7 @@ impl Village {
         let authors: BTreeSet<String> = messages.keys().map(|key| key.0.clone()).collect();
         let mut authors: Vec<String> = authors.into_iter().collect();
         seed.shuffle(&mut authors);
-        let share = authors.len().div_ceil(HOMES);
+        let share = authors.len().div_ceil(homes);
         let shares: Vec<&[String]> = authors.chunks(share).collect();
         let homes = shares.iter().enumerate().map(|(n, authors)| {
             let path = folder.path().join(format!("home-{n:02}"));
@@ -258,6 +275,133 @@ impl Village {
         assert_eq!(ran.stderr.lines().count(), torn, "one line for each torn file{ran}");
         expect_same(exports, &self.exports(&self.homes[0]), &self.homes[0]);
         eprintln!("{refused} torn bundles refused, {} whole ones read twice more", copies.len());
+    }
+}
+
+/// What happens in a village.
+enum Step {
+    /// The first dials the second.
+    Meet(usize, usize),
+    /// The first puts on a stick what the second reads.
+    Carry(usize, usize),
+}
+
+/// Meetings and ways of the stick until everything of everybody has passed everywhere.
+fn plan(homes: usize, seed: &mut Seed) -> Vec<Step> {
+    let mut has: Vec<BTreeSet<usize>> = (0..homes).map(|home| BTreeSet::from([home])).collect();
+    let mut steps = Vec::new();
+    while has.iter().any(|has| has.len() < homes) {
+        let (from, to) = (seed.index(homes), seed.index(homes));
+        if from == to {
+            continue;
+        }
+        let both: BTreeSet<usize> = has[from].union(&has[to]).copied().collect();
+        if seed.chance(1, 8) {
+            steps.push(Step::Carry(from, to));
+        } else {
+            steps.push(Step::Meet(from, to));
+            has[from].clone_from(&both);
+        }
+        has[to] = both;
+    }
+    steps
+}
+
+/// What was told of the meetings of a village.
+#[derive(Debug, Default)]
+struct Told {
+    meetings: u64,
+    /// Entries that meetings moved, and those that came by the stick.
+    moved: u64,
+    carried: u64,
+    duplicates: u64,
+    /// Bytes of sessions, and of all datagrams under them.
+    bytes: u64,
+    datagram_bytes: u64,
+    seconds: f64,
+}
+
+impl Told {
+    /// Takes what the one who dialled told.
+    fn add(&mut self, told: &Value) {
+        self.meetings += 1;
+        self.moved += number(told, "sent") + number(told, "received");
+        self.duplicates += number(told, "duplicates");
+        self.bytes += number(told, "bytes_in") + number(told, "bytes_out");
+        self.datagram_bytes +=
+            number(told, "datagram_bytes_in") + number(told, "datagram_bytes_out");
+        self.seconds += told["seconds"].as_f64().expect("a time");
+    }
+
+    /// Little beside the texts themselves went over the wire, and hardly anything twice.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    fn expect_little(&self, village: &Village, took: Duration) {
+        let texts = village.messages.iter().map(|(message, count)| message.3.len() as u64 * count);
+        let copies = texts.sum::<u64>() * (village.homes.len() as u64 - 1);
+        // What of it went over the wire; the rest came by the stick.
+        let text = copies as f64 * self.moved as f64 / (self.moved + self.carried) as f64;
+        let (wire, twice) = (self.bytes as f64 / text, self.duplicates as f64 / self.moved as f64);
+        eprintln!(
+            "{} meetings in {took:.1?} ({:.1} s of them meetings) moved {} entries, the stick {}; \
+             sessions took {:.2} times the {text:.0} bytes of text moved, datagrams {:.2} times; {} \
+             duplicates, {:.2} %",
+            self.meetings,
+            self.seconds,
+            self.moved,
+            self.carried,
+            wire,
+            self.datagram_bytes as f64 / text,
+            self.duplicates,
+            100.0 * twice
+        );
+        assert!(self.carried > 0, "the stick had its part");
+        assert!(wire <= 1.6, "{wire:.3} bytes on the wire for each of text");
+        assert!(twice <= 0.03, "{twice:.4} of all came twice");
+    }
+}
+
+impl Village {
+    /// Lets all homes listen, and meet by a plan until everything was everywhere.
+    fn meet(&self, seed: &mut Seed) -> Told {
+        let own = |neighbour: &Neighbour| {
+            word(&neighbour.home.run(&["address", "--json"]).good().json(), "address")
+        };
+        let known: Vec<String> = self.homes.iter().map(own).collect();
+        let words: Vec<&str> = known.iter().flat_map(|key| ["--known", key]).collect();
+        let listen = |neighbour: &Neighbour| {
+            let call = neighbour.home.call(&["listen", "--addr", "127.0.0.1:0", "--json"]);
+            let mut listener = call.args(&words).start();
+            assert!(listener.line(), "the first line is the address");
+            let told: Value = serde_json::from_str(listener.printed()).expect("an object");
+            (listener, word(&told, "address"))
+        };
+        let (listeners, addresses): (Vec<Running>, Vec<String>) =
+            self.homes.iter().map(listen).unzip();
+        let stick = self.folder.path().join("stick");
+        fs::create_dir(&stick).expect("a folder is made");
+        let mut told = Told::default();
+        for step in plan(self.homes.len(), seed) {
+            match step {
+                Step::Meet(from, to) => {
+                    let home = &self.homes[from].home;
+                    told.add(&home.run(&["sync", &addresses[to], "--json"]).good().json());
+                }
+                Step::Carry(from, to) => {
+                    let path = stick.join("bundle.thistle");
+                    drop(fs::remove_file(&path));
+                    self.homes[from].write_bundle(&path, &self.homes[to], true);
+                    let read = self.homes[to].home.call(&["bundle", "read", "--json"]).arg(&path);
+                    told.carried += number(&read.run().good().json(), "entries_new");
+                }
+            }
+        }
+        for listener in listeners {
+            listener.ask_to_end(Signal::TERM);
+            let met = listener.end().good().json_lines();
+            // What came twice to the one who was dialled.
+            told.duplicates += met[1..].iter().map(|met| number(met, "duplicates")).sum::<u64>();
+        }
+        told
     }
 }
 
