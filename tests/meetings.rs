@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use thistle_simulations::Seed;
-use thistle_tests::program::{Home, Running, Signal, difference, is_long, number, seed, word};
+use thistle_tests::program::{
+    Home, Running, Signal, difference, is_long, number, seed, wait_until, word,
+};
 
 /// Two homes with messages, each to be had by the other.
 struct Pair {
@@ -152,18 +154,28 @@ fn commands_work_while_a_home_listens_and_meets() {
     pair.expect_same();
 }
 
+/// Entries that a home holds.
+fn count(home: &Home) -> u64 {
+    number(&home.run(&["status", "--json"]).good().json(), "entries")
+}
+
 #[test]
 fn a_listener_that_is_asked_to_end_ends_well() {
     let pair = Pair::new([2_000, 10]);
     let [ana, bo] = &pair.homes;
-    for signal in [Signal::INT, Signal::TERM] {
+    for (signal, name) in [(Signal::INT, "ana-second"), (Signal::TERM, "ana-third")] {
+        import(ana, pair.folder.path(), name, 1_000);
+        let before = count(bo);
         let (listener, address) = listen(ana, &[]);
-        let meeting = bo.call(&["sync", &address, "--json"]).start();
+        let mut meeting = bo.call(&["sync", &address, "--json"]).start();
+        // By then the meeting is on its way: whoever meets answers this, too.
+        wait_until("something comes", || count(bo) > before || !meeting.goes_on());
         listener.ask_to_end(signal);
         listener.end().good();
-        // It was done already, or cut off, or came too late.
+        // It was done already, or it is cut off.
         let ran = meeting.end();
         assert!(matches!(ran.code, Some(0 | 6)), "{ran}");
+        assert!(!ran.stderr.contains("nobody answers"), "{ran}");
         pair.homes.iter().for_each(Home::check);
     }
     let (listener, address) = listen(ana, &[]);
