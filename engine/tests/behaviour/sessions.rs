@@ -67,6 +67,17 @@ fn news_for_a_known_peer_are_in_the_first_flight() {
 }
 
 #[test]
+fn much_is_moved_without_waiting_for_a_clock() {
+    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+    ana.write_many((0..30_000).map(|number| format!("{number:0>300}")));
+    let before = ana.now.tick;
+    let met = meet(&mut ana, &mut bo);
+    met.clean();
+    assert!(met.dialler.bytes_out > 2 * thistle_engine::limits::UNACKED_BYTES);
+    assert!(ana.now.tick <= before + 50, "{} ms", ana.now.tick - before);
+}
+
+#[test]
 fn a_link_may_be_cut_anywhere() {
     for cut in 1..12 {
         let (mut ana, mut bo) = (Device::new(1), Device::new(2));

@@ -78,6 +78,8 @@ impl Node {
             self.settle()?;
         }
         meeting.moved_at = now.tick;
+        // Told at once, although more is staged before the peer is answered: it may wait for this.
+        meeting.durable = meeting.in_frames;
         let judged = self.judge(now, meeting, &staged, &taken);
         self.tell_progress(meeting);
         judged
