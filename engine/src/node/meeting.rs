@@ -99,6 +99,8 @@ pub(super) struct Meeting {
     awaits: bool,
     /// What both compare, and the feed numbers of its items.
     scope: Option<(Scope, Vec<u32>)>,
+    /// What is missing between what is held of these feeds, as far as it is asked for.
+    gaps: Vec<(FeedId, (u64, u64))>,
     /// Where our log stood when the scope was made.
     place: Place,
     run: Option<Run>,
@@ -170,6 +172,7 @@ impl Meeting {
             told: 0,
             awaits: opened.opener,
             scope: None,
+            gaps: Vec::new(),
             place: (0, [0; 8]),
             run: None,
             stage: Stage::Start,
@@ -822,23 +825,30 @@ impl Meeting {
     fn make_scope(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let heads = snapshot.heads()?;
         self.place = (heads.log_len, short_of(&heads.log_hash));
-        let mut rows: Vec<(u32, FeedRow)> = snapshot.rows()?;
-        rows.retain(|(_, row)| self.may_offer(row));
-        let most = usize::try_from(SCOPE_FEEDS).unwrap_or(usize::MAX);
-        if rows.len() > most {
-            // Those that matter more are compared; the others wait for another way.
-            rows.sort_by_key(|(number, row)| (row.class.code(), *number));
-            rows.truncate(most);
-            rows.sort_unstable_by_key(|(number, _)| *number);
-        }
-        let mut numbers = Vec::with_capacity(rows.len());
-        let items = rows.iter().map(|(number, row)| {
-            numbers.push(*number);
-            match row.fork_seq {
+        let (mut offered, mut gaps) = (Vec::new(), Vec::new());
+        snapshot.each_row(&mut |number, row| {
+            if !self.may_offer(&row) {
+                return;
+            }
+            let item = match row.fork_seq {
                 Some(fork) => Item::forked(row.id, fork),
                 None => Item { feed: row.id, seq: row.head(), head: *row.head_id.as_bytes() },
+            };
+            offered.push((row.class.code(), number, item));
+            if (gaps.len() as u64) < WANTS {
+                gaps.extend(row.gaps().into_iter().map(|gap| (row.id, gap)));
             }
-        });
+        })?;
+        let most = usize::try_from(SCOPE_FEEDS).unwrap_or(usize::MAX);
+        if offered.len() > most {
+            // Those that matter more are compared; the others wait for another way.
+            offered.sort_by_key(|(class, number, _)| (*class, *number));
+            offered.truncate(most);
+            offered.sort_unstable_by_key(|(_, number, _)| *number);
+        }
+        let numbers = offered.iter().map(|(_, number, _)| *number).collect();
+        let items = offered.into_iter().map(|(_, _, item)| item);
+        self.gaps = gaps;
         let scope = Scope::new(&self.key, items);
         self.scope = Some((scope, numbers));
         Ok(())

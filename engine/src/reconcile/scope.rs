@@ -81,15 +81,13 @@ impl Scope {
     /// A scope whose hashes are cut to their highest bits, to see what collisions do.
     pub(super) fn with_id_bits(key: &Digest, items: impl Iterator<Item = Item>, bits: u32) -> Self {
         let mask = u64::MAX << (u64::BITS - bits);
-        let (mut digest, mut positive) = (0u64, [0u64; COUNTERS]);
+        let (mut digest, mut tally) = (0u64, Tally::default());
         let hash = |(place, item): (usize, Item)| {
             let feed = keyed(key, item.feed.as_bytes());
             let whole = keyed(key, &block_of(&item, &feed));
             digest = digest.wrapping_add(number(&whole, 0..8));
             let signs = number(&feed, 8..10) << OF_ITEMS | number(&whole, 8..14);
-            for (at, count) in positive.iter_mut().enumerate() {
-                *count += signs >> at & 1;
-            }
+            tally.add(signs);
             let tag = u16::try_from(number(&whole, 14..16) >> 4).unwrap_or(0);
             let place = u32::try_from(place).unwrap_or(u32::MAX);
             Keyed { hash: number(&feed, 0..8) & mask, seq: item.seq, place, tag }
@@ -97,7 +95,7 @@ impl Scope {
         let mut items: Vec<Keyed> = items.enumerate().map(hash).collect();
         items.sort_unstable_by_key(|item| (item.hash, item.place));
         let half = items.len() as u64 / 2;
-        let surplus = positive.map(|count| count.cast_signed() - half.cast_signed());
+        let surplus = tally.finish().map(|count| count.cast_signed() - half.cast_signed());
         Self { items, digest, counters: Counters { surplus } }
     }
 
@@ -256,13 +254,55 @@ impl Default for Counters {
     }
 }
 
+/// How often each sign is positive, eight signs to a number while none of them can overflow.
+#[derive(Default)]
+struct Tally {
+    lanes: [u64; COUNTERS / 8],
+    since: u8,
+    positive: Vec<u64>,
+}
+
+impl Tally {
+    /// A one in each byte, a bit of its own in each, and room for a bit to reach the highest.
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const DIAGONAL: u64 = 0x8040_2010_0804_0201;
+    const BELOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+    fn add(&mut self, signs: u64) {
+        if self.since == u8::MAX {
+            self.flush();
+        }
+        self.since += 1;
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            let bits = (signs >> (8 * at) & 0xff) * Self::ONES;
+            *lane += ((bits & Self::DIAGONAL) + Self::BELOW) >> 7 & Self::ONES;
+        }
+    }
+
+    fn flush(&mut self) {
+        self.since = 0;
+        self.positive.resize(COUNTERS, 0);
+        for (at, count) in self.positive.iter_mut().enumerate() {
+            let lane = self.lanes.get(at / 8).copied().unwrap_or_default();
+            *count += lane >> (8 * (at % 8)) & 0xff;
+        }
+        self.lanes = Default::default();
+    }
+
+    fn finish(mut self) -> [u64; COUNTERS] {
+        self.flush();
+        self.positive.try_into().unwrap_or([0; COUNTERS])
+    }
+}
+
 /// What of an item is hashed beside its feed: one block of the hash.
 fn block_of(item: &Item, feed: &Digest) -> [u8; 64] {
     let mut block = [0; 64];
-    let parts = item.head.iter().chain(feed.iter().take(24));
-    for (to, from) in block.iter_mut().zip(parts.copied().chain(item.seq.to_be_bytes())) {
-        *to = from;
-    }
+    let (head, rest) = block.split_at_mut(32);
+    head.copy_from_slice(&item.head);
+    let (name, seq) = rest.split_at_mut(24);
+    name.copy_from_slice(feed.get(..24).unwrap_or_default());
+    seq.copy_from_slice(&item.seq.to_be_bytes());
     block
 }
 

@@ -140,11 +140,17 @@ impl Snapshot {
     /// Every held feed and branch.
     pub(crate) fn rows(&self) -> Result<Vec<(u32, FeedRow)>, StoreError> {
         let mut all = Vec::new();
+        self.each_row(&mut |number, row| all.push((number, row)))?;
+        Ok(all)
+    }
+
+    /// Visits every held feed and branch.
+    pub(crate) fn each_row(&self, visit: &mut dyn FnMut(u32, FeedRow)) -> Result<(), StoreError> {
         for row in self.txn.open_table(FEEDS)?.iter()? {
             let (number, row) = row?;
-            all.push((number.value(), FeedRow::decode(row.value())?));
+            visit(number.value(), FeedRow::decode(row.value())?);
         }
-        Ok(all)
+        Ok(())
     }
 
     /// What a feed is noted to have left to give up, if it stands once in the order of eviction.

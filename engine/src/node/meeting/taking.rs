@@ -12,7 +12,6 @@ use crate::node::meeting::{Meeting, SessionFault, Stop};
 use crate::node::piece::{Piece, Taken};
 use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::Carrier;
-use crate::reader::Reader;
 use crate::session::{Sentence, State};
 use crate::store::{StoreError, THEY, WE};
 use crate::time::Now;
@@ -243,11 +242,22 @@ impl Node {
         if std::mem::replace(&mut meeting.asked, true) {
             return Ok(());
         }
-        let snapshot = self.store.snapshot()?;
-        let mut rows = snapshot.rows()?;
-        rows.retain(|(_, row)| meeting.may_offer(row));
-        for want in Reader::new(snapshot).wants(&rows)? {
-            meeting.want(want.feed, (want.first, want.last), want.what);
+        for (feed, gap) in std::mem::take(&mut meeting.gaps) {
+            meeting.want(feed, gap, What::Entries);
+        }
+        let (snapshot, mut holes) = (self.store.snapshot()?, Vec::new());
+        let numbers = meeting.scope.as_ref().map(|(_, numbers)| numbers.as_slice());
+        let numbers = numbers.unwrap_or_default();
+        snapshot.holes(&mut |number, seq| {
+            if numbers.binary_search(&number).is_ok() {
+                holes.push((number, seq));
+            }
+            (holes.len() as u64) < WANTS
+        })?;
+        for (number, seq) in holes {
+            if let Some(row) = snapshot.held_row(number)? {
+                meeting.want(row.id, (seq, seq), What::Payloads);
+            }
         }
         Ok(())
     }
