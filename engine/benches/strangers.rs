@@ -48,7 +48,7 @@ impl Stranger {
                 return Content::Certificate(account.certify(&self.key.feed(), Carry::Open));
             }
             let text = format!("{seq:x>text$}");
-            Content::Post(Post { time: 1_772_438_400, text, ..Post::default() })
+            Content::Post(Post { time: 1, text, ..Post::default() })
         };
         let payloads: Vec<Vec<u8>> = (first_seq..=last).map(|seq| content(seq).encode()).collect();
         let (feed, prev) = (self.key.feed(), self.prev);
