@@ -18,7 +18,7 @@ use crate::limits::{ISLANDS_PER_FEED, SEGMENT_ENTRIES};
 use crate::policy::{Carrier, CarryClass};
 use crate::segment::{Entry, Reject, Segment};
 use crate::store::{
-    ArrivalKind, FeedRow, Kept, NewEntry, OriginRow, State, StoreError, Stored, Writer,
+    ArrivalKind, FeedRow, Kept, NewEntry, OriginRow, Restored, State, StoreError, Stored, Writer,
 };
 
 /// A verified segment in memory of its own, waiting to be taken in.
@@ -581,7 +581,8 @@ fn refresh(
             (State::Apart | State::Expired, Some(payload))
                 if !over && writer.apart(number, stored.seq)?.is_none() =>
             {
-                restored.push((stored, payload.as_slice(), piece.age));
+                let (seq, kept, age) = (stored.seq, &stored.kept, piece.age);
+                restored.push(Restored { seq, kept, payload, age });
             }
             (State::Expired, None) if !over && piece.follows => {
                 writer.revive(number, stored, piece.age)?;
@@ -589,7 +590,7 @@ fn refresh(
             _ => {}
         }
     }
-    let bytes = restored.iter().map(|(_, payload, _)| payload.len() as u64).sum();
+    let bytes = restored.iter().map(|one| one.payload.len() as u64).sum();
     let (class, carrier) = (writer.row(number)?.class, writer.row(number)?.carrier);
     if restored.is_empty()
         || (class != CarryClass::Own && !room::make(writer, class, carrier, Some(number), bytes)?)
@@ -598,9 +599,9 @@ fn refresh(
     }
     // To make room the feed may have given up some of these very entries.
     let mut still = Vec::with_capacity(restored.len());
-    for (stored, payload, age) in restored {
-        if writer.entry(number, stored.seq)?.is_some_and(|now| now.kept == stored.kept) {
-            still.push((stored, payload, age));
+    for one in restored {
+        if writer.kept(number, one.seq)?.is_some_and(|now| now == *one.kept) {
+            still.push(one);
         }
     }
     restore(writer, source, number, &still)?;
@@ -612,13 +613,13 @@ fn restore(
     writer: &mut Writer<'_>,
     source: &Source,
     number: u32,
-    restored: &[(&Stored, &[u8], u32)],
+    restored: &[Restored<'_>],
 ) -> Result<(), StoreError> {
     let via = writer.via(&source.via)?;
     writer.restore_payloads(number, restored)?;
-    for (stored, payload, _) in restored {
-        writer.arrived(number, (stored.seq, stored.seq), ArrivalKind::Payload, via)?;
-        effects(writer, number, stored.seq, payload)?;
+    for &Restored { seq, payload, .. } in restored {
+        writer.arrived(number, (seq, seq), ArrivalKind::Payload, via)?;
+        effects(writer, number, seq, payload)?;
     }
     Ok(())
 }
@@ -637,8 +638,8 @@ pub(crate) fn payload(
         if !writer.is_held(number)? || !writer.row(number)?.holds(seq) {
             continue;
         }
-        let Some(stored) = writer.entry(number, seq)? else { continue };
-        if !stored.kept.stub.fits(payload) {
+        let Some(kept) = writer.kept(number, seq)? else { continue };
+        if !kept.stub.fits(payload) {
             // Of a forked feed it may be right for a branch that is not kept.
             outcome = match writer.fork_of(feed)? {
                 Some(fork) if seq >= fork => Outcome::Left(Refusal::OtherBranch, 0),
@@ -646,7 +647,7 @@ pub(crate) fn payload(
             };
             continue;
         }
-        let wanted = stored.kept.state == State::Apart && writer.apart(number, seq)?.is_none();
+        let wanted = kept.state == State::Apart && writer.apart(number, seq)?.is_none();
         if !wanted {
             return Ok(Outcome::Known);
         }
@@ -656,10 +657,11 @@ pub(crate) fn payload(
         {
             return Ok(Outcome::Left(Refusal::NoRoom, 0));
         }
-        if writer.entry(number, seq)?.is_none_or(|now| now.kept != stored.kept) {
+        if writer.kept(number, seq)?.is_none_or(|now| now != kept) {
             return Ok(Outcome::Left(Refusal::NoRoom, 0));
         }
-        restore(writer, source, number, &[(&stored, payload, stored.kept.age)])?;
+        let restored = Restored { seq, kept: &kept, payload, age: kept.age };
+        restore(writer, source, number, &[restored])?;
         return Ok(Outcome::Payload);
     }
     Ok(outcome)

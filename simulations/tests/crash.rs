@@ -25,6 +25,7 @@ fn nothing_acknowledged_is_lost_whenever_power_goes() {
     let run = CrashRun::record(None).expect("the disk of the run does not fail");
     assert_eq!(run.findings, Vec::<String>::new(), "before any crash");
     let found = examine(&run, if long() { 1 } else { SAMPLE });
+    eprintln!("{} syncs, {TEARS} disks each", run.syncs());
     let (first, rest) = (found.iter().take(20).collect::<Vec<_>>(), found.len());
     assert!(found.is_empty(), "{rest} findings over {} syncs: {first:#?}", run.syncs());
 }
@@ -77,6 +78,7 @@ fn migration_and_backup_happen_as_a_whole_or_not_at_all() {
         let (mut seed, sample) = (Seed::new(2), if long() { 1 } else { 6 });
         let examined = keeping.examine(&store, TEARS, &mut |_| seed.chance(1, sample));
         let (syncs, found) = examined.expect("findings are told, not failed with");
+        eprintln!("{keeping:?}: {syncs} syncs, {TEARS} disks each");
         assert!(syncs > 0 && found.is_empty(), "{keeping:?}, {syncs} syncs: {found:#?}");
     }
 }

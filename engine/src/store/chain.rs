@@ -23,6 +23,17 @@ pub(crate) struct NewEntry {
     pub(crate) apart: Option<Vec<u8>>,
 }
 
+/// A payload that comes for a held entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Restored<'a> {
+    pub(crate) seq: u64,
+    /// How the entry is kept without it.
+    pub(crate) kept: &'a Kept,
+    pub(crate) payload: &'a [u8],
+    /// The age that is claimed for it.
+    pub(crate) age: u32,
+}
+
 /// An entry read back inside a step.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -201,6 +212,13 @@ impl Writer<'_> {
     /// The entry at a place, if it is held.
     pub(crate) fn entry(&mut self, feed: u32, seq: u64) -> Result<Option<Stored>, StoreError> {
         Ok(self.entries(feed, seq, seq)?.pop())
+    }
+
+    /// How the entry at a place is kept, if it is held; its id would cost much more.
+    pub(crate) fn kept(&mut self, feed: u32, seq: u64) -> Result<Option<Kept>, StoreError> {
+        self.flush_tail()?;
+        let row = self.records.range((feed, seq)..=(feed, u64::MAX))?.next().transpose()?;
+        row.map_or(Ok(None), |(_, record)| Record::kept(record.value(), seq))
     }
 
     /// What the entry at `seq` links to, if it is held.
@@ -391,12 +409,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives held entries of one run their payloads back, or for the first time: with each payload
-    /// the age that is claimed for it.
+    /// Gives held entries of one run their payloads back, or for the first time.
     pub(crate) fn restore_payloads(
         &mut self,
         feed: u32,
-        restored: &[(&Stored, &[u8], u32)],
+        restored: &[Restored<'_>],
     ) -> Result<(), StoreError> {
         if !restored.is_empty() {
             self.gives_again(feed)?;
@@ -404,25 +421,24 @@ impl Writer<'_> {
         let known = self.known.minutes();
         let mut changed = Vec::new();
         let mut bytes = 0_u64;
-        for (stored, payload, age) in restored {
-            let seq = stored.seq;
+        for &Restored { seq, kept: before, payload, age } in restored {
             let inline = payload.len() as u64 <= INLINE_BYTES;
             if !inline {
-                self.payloads.insert((feed, seq), *payload)?;
+                self.payloads.insert((feed, seq), payload)?;
             }
-            let mut kept = stored.kept.clone();
+            let mut kept = before.clone();
             kept.state = if inline { State::Here } else { State::Apart };
             kept.payload = inline.then(|| payload.to_vec());
             if kept.stub.ttl > 0 {
                 let dwell = known.saturating_sub(kept.since);
-                let claim = u64::from(*age).saturating_sub(dwell);
+                let claim = u64::from(age).saturating_sub(dwell);
                 kept.age = u32::try_from(claim).unwrap_or(u32::MAX);
                 self.watch_expiry(feed, seq, &kept)?;
             }
             self.txn.open_table(HOLES)?.remove((feed, seq))?;
             index::note_profile(self.txn, feed, seq, payload)?;
             bytes = bytes.saturating_add(payload.len() as u64);
-            if kept != stored.kept {
+            if kept != *before {
                 changed.push((seq, kept));
             }
         }

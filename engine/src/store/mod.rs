@@ -28,7 +28,7 @@ pub use query::{Hit, Order, Query, Received};
 pub use record::State;
 pub use snapshot::Held;
 
-pub(crate) use chain::{NewEntry, Stored, log_hash};
+pub(crate) use chain::{NewEntry, Restored, Stored, log_hash};
 pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
 pub(crate) use links::{THEY, WE};
 pub(crate) use query::{find, profiles, run};

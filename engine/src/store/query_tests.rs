@@ -9,7 +9,9 @@ use redb::backends::InMemoryBackend;
 use super::query::{Hit, Order, Query, find, profiles, run};
 use super::runs::{Directory, RUNS};
 use super::view::{Name, PROFILES, RAISED, START, TERMS, Tables, View};
-use super::{FeedRow, Kept, NewEntry, Snapshot, State, Store, StoreError, Writer, index, tables};
+use super::{
+    FeedRow, Kept, NewEntry, Restored, Snapshot, State, Store, StoreError, Writer, index, tables,
+};
 use crate::content::{Content, Post, Prefix, Profile, Ranges, parents_in_order};
 use crate::entry::{EntryId, Header, Stub};
 use crate::key::FeedId;
@@ -229,7 +231,8 @@ impl World {
         self.log += 1;
         write(&mut self.store, |writer| {
             let stored = writer.entry(number(feed), seq)?.unwrap();
-            writer.restore_payloads(number(feed), &[(&stored, payload.as_slice(), 0)])?;
+            let restored = Restored { seq, kept: &stored.kept, payload: &payload, age: 0 };
+            writer.restore_payloads(number(feed), &[restored])?;
             let via = writer.via("late")?;
             writer.arrived(number(feed), (seq, seq), tables::ArrivalKind::Payload, via)
         });

@@ -151,22 +151,12 @@ impl Record {
     /// Where one entry's payload is, and the payload if that is inside the record, without
     /// hashing anything or reading the other entries.
     pub(crate) fn peek(bytes: &[u8], seq: u64) -> Result<Option<(State, &[u8])>, StoreError> {
-        let mut cursor = Cursor(bytes);
-        if cursor.byte()? != FORMAT {
-            return Err(DAMAGED);
-        }
-        let first_seq = u64::from_be_bytes(cursor.array()?);
-        cursor.array::<32>()?;
-        for _ in first_seq..seq {
-            if cursor.0.is_empty() {
-                return Ok(None);
-            }
-            cursor.skip_entry()?;
-        }
-        if seq < first_seq || cursor.0.is_empty() {
-            return Ok(None);
-        }
-        cursor.peek_entry().map(Some)
+        Cursor::at(bytes, seq)?.map(|mut cursor| cursor.peek_entry()).transpose()
+    }
+
+    /// How one entry is kept, without hashing anything or reading the other entries.
+    pub(crate) fn kept(bytes: &[u8], seq: u64) -> Result<Option<Kept>, StoreError> {
+        Cursor::at(bytes, seq)?.map(|mut cursor| cursor.entry()).transpose()
     }
 
     /// Shows every entry's place, where its payload is, and the payload if that is inside the record,
@@ -376,6 +366,23 @@ impl<'a> Cursor<'a> {
         };
         let signature = if flags & SIGNED == 0 { None } else { Some(self.array()?) };
         Ok(Kept { stub: Stub { ttl, size, payload_hash }, age, since, state, payload, signature })
+    }
+
+    /// Where one entry stands in a record, if it does.
+    fn at(bytes: &'a [u8], seq: u64) -> Result<Option<Self>, StoreError> {
+        let mut cursor = Self(bytes);
+        if cursor.byte()? != FORMAT {
+            return Err(DAMAGED);
+        }
+        let first_seq = u64::from_be_bytes(cursor.array()?);
+        cursor.array::<32>()?;
+        for _ in first_seq..seq {
+            if cursor.0.is_empty() {
+                return Ok(None);
+            }
+            cursor.skip_entry()?;
+        }
+        Ok(Some(cursor).filter(|cursor| seq >= first_seq && !cursor.0.is_empty()))
     }
 
     fn peek_entry(&mut self) -> Result<(State, &'a [u8]), StoreError> {
