@@ -72,7 +72,7 @@ pub const RECOGNITION_TAGS: u64 = 128;
 pub const DECLINED_PER_FRAME: u64 = 1_024;
 /// Feeds remembered as declined by or for a known peer.
 pub const DECLINED: u64 = 65_536;
-/// Bytes of entries sent before the peer's state is known.
+/// Bytes of entries that a side sends of what memory says that the peer lacks, before both compare.
 pub const FIRST_FLIGHT_BYTES: u64 = 16 * 1024;
 /// Bytes sent in a session and not acknowledged yet.
 pub const UNACKED_BYTES: u64 = 4 * 1024 * 1024;

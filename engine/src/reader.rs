@@ -14,8 +14,8 @@ use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
-    Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend, StoreError, find,
-    heads_of, profiles, run,
+    ALL_PLACES, Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend,
+    StoreError, find, heads_of, profiles, run,
 };
 
 pub use audit::{Checked, Finding};
@@ -137,7 +137,7 @@ impl Reader {
         let relations: BTreeMap<FeedId, u8> = self.snapshot.relations()?.into_iter().collect();
         let petnames: BTreeMap<FeedId, String> = self.snapshot.petnames()?.into_iter().collect();
         let mut missing: BTreeMap<u32, u64> = BTreeMap::new();
-        self.snapshot.holes(&mut |number, _| {
+        self.snapshot.holes(ALL_PLACES, &mut |number, _| {
             *missing.entry(number).or_default() += 1;
             true
         })?;
@@ -331,7 +331,7 @@ impl Reader {
             (*class, bytes, quotas.limit(*class))
         });
         let mut missing_payloads = 0;
-        self.snapshot.holes(&mut |_, _| {
+        self.snapshot.holes(ALL_PLACES, &mut |_, _| {
             missing_payloads += 1;
             true
         })?;

@@ -110,6 +110,11 @@ pub(super) struct Meeting {
     /// Since when the session waits for another one to get ahead, and what the peer said since.
     held: Option<(u64, Vec<Vec<u8>>)>,
     jobs: VecDeque<Job>,
+    /// What memory says that the peer lacks, and bytes of it that may still be sent.
+    news: VecDeque<Job>,
+    flight: u64,
+    /// Whether news are being given.
+    gives_news: bool,
     /// Runs that were sent in this session, by feed number.
     given: BTreeMap<u32, Vec<(u64, u64)>>,
     given_payloads: BTreeSet<(u32, u64)>,
@@ -119,8 +124,6 @@ pub(super) struct Meeting {
     left_out: BTreeSet<FeedId>,
     /// Bytes of entries that may still be sent.
     draw: u64,
-    /// Bytes of entries that may still be sent before the peer's state is here.
-    flight: u64,
     out: Vec<u8>,
     /// Whether the link takes more.
     ready: bool,
@@ -179,12 +182,14 @@ impl Meeting {
             moved: false,
             held: None,
             jobs: VecDeque::new(),
+            news: VecDeque::new(),
+            flight: FIRST_FLIGHT_BYTES,
+            gives_news: false,
             given: BTreeMap::new(),
             given_payloads: BTreeSet::new(),
             given_forks: BTreeSet::new(),
             left_out: BTreeSet::new(),
             draw: if opened.known { u64::MAX } else { STRANGER_SEND_BYTES },
-            flight: FIRST_FLIGHT_BYTES,
             out: Vec::new(),
             ready: true,
             out_frames: 0,
@@ -240,15 +245,15 @@ impl Meeting {
             sentence,
             Sentence::Ack { done: true, .. } | Sentence::Carried(Frame::Wants(_))
         );
-        let first = self.heard.is_none() && self.flight != u64::MAX;
-        shows && first && !self.opener && self.told > 0
+        shows && self.heard.is_none() && !self.opener && self.told > 0
     }
 
     /// Whether nothing is left to be sent, asked for or made durable in this round.
     fn is_done(&self) -> bool {
         let compared = self.run.as_ref().is_none_or(Run::is_over);
         let begun = if self.opener { self.stage != Stage::Start } else { self.told > 0 };
-        let quiet = self.jobs.is_empty() && self.staged.is_empty() && self.held.is_none();
+        let said = self.jobs.is_empty() && self.news.is_empty();
+        let quiet = said && self.staged.is_empty() && self.held.is_none();
         self.greeted && begun && compared && quiet && !self.awaits
     }
 
@@ -437,8 +442,7 @@ impl Node {
             }
         }
         if meeting.is_told_equal(&sentence) {
-            meeting.jobs.clear();
-            meeting.flight = u64::MAX;
+            meeting.news.clear();
         }
         match sentence {
             Sentence::Greeting(greeting) => self.hear_greeting(now, meeting, &greeting),
@@ -555,7 +559,6 @@ impl Node {
             return Err(SessionFault::OutOfTurn { kind: 9 }.into());
         }
         let first = meeting.heard.replace(state.clone()).is_none();
-        meeting.flight = u64::MAX;
         if meeting.known
             && let Some(memory) = &state.memory
         {
@@ -612,9 +615,6 @@ impl Node {
             if memory.is_some_and(old) {
                 self.tell_state(meeting, &snapshot, false)?;
             }
-            if let Some(cursor) = cursor {
-                meeting.give_late(&snapshot, cursor)?;
-            }
             self.agree(now, meeting, state)?;
             return self.ask_for_holes(meeting, state);
         }
@@ -653,10 +653,7 @@ impl Node {
         let snapshot = self.store.snapshot()?;
         let cursor = state.memory.and_then(|memory| memory.cursor);
         if same {
-            meeting.jobs.clear();
-            if let Some(cursor) = cursor {
-                meeting.give_late(&snapshot, cursor)?;
-            }
+            meeting.news.clear();
             self.agree(now, meeting, state)?;
         } else if let Some(cursor) = cursor {
             meeting.give_news(&snapshot, cursor)?;
@@ -687,7 +684,8 @@ impl Node {
         let mut row = old;
         row.ours = Some(meeting.place);
         row.theirs = Some(memory.here);
-        if meeting.absent {
+        // Of what was not asked for yet it may have something.
+        if meeting.absent && (meeting.wants_told.len() as u64) < WANTS {
             row.asked = memory.here.0;
         }
         if row != old {
@@ -825,7 +823,8 @@ impl Meeting {
     fn make_scope(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let heads = snapshot.heads()?;
         self.place = (heads.log_len, short_of(&heads.log_hash));
-        let (mut offered, mut gaps) = (Vec::new(), Vec::new());
+        // Which gaps are asked for, if there are too many, is chosen anew in each session.
+        let (mut offered, mut gaps) = (Vec::new(), BTreeMap::new());
         snapshot.each_row(&mut |number, row| {
             if !self.may_offer(&row) {
                 return;
@@ -835,8 +834,11 @@ impl Meeting {
                 None => Item { feed: row.id, seq: row.head(), head: *row.head_id.as_bytes() },
             };
             offered.push((row.class.code(), number, item));
-            if (gaps.len() as u64) < WANTS {
-                gaps.extend(row.gaps().into_iter().map(|gap| (row.id, gap)));
+            for gap in row.gaps() {
+                gaps.insert((keyed(&self.key, row.id.as_bytes()), gap.0), (row.id, gap));
+                if gaps.len() as u64 > WANTS {
+                    gaps.pop_last();
+                }
             }
         })?;
         let most = usize::try_from(SCOPE_FEEDS).unwrap_or(usize::MAX);
@@ -848,7 +850,7 @@ impl Meeting {
         }
         let numbers = offered.iter().map(|(_, number, _)| *number).collect();
         let items = offered.into_iter().map(|(_, _, item)| item);
-        self.gaps = gaps;
+        self.gaps = gaps.into_values().collect();
         let scope = Scope::new(&self.key, items);
         self.scope = Some((scope, numbers));
         Ok(())

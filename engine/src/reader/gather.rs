@@ -14,7 +14,7 @@ use crate::key::{FeedId, SecretKey, Seed, Signature, short_of};
 use crate::limits::{INLINE_BYTES, WANTS};
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
-use crate::store::{ArrivalKind, FeedRow, Held, State, StoreError};
+use crate::store::{ALL_PLACES, ArrivalKind, FeedRow, Held, State, StoreError};
 
 /// What is asked of a bundle.
 #[derive(Debug, Clone, Default)]
@@ -212,7 +212,7 @@ impl Reader {
         wants.truncate(limit);
         let ids: BTreeMap<u32, FeedId> =
             rows.iter().map(|(number, row)| (*number, row.id)).collect();
-        self.snapshot.holes(&mut |number, seq| {
+        self.snapshot.holes(ALL_PLACES, &mut |number, seq| {
             if let Some(feed) = ids.get(&number) {
                 wants.push(Want { feed: *feed, first: seq, last: seq, what: What::Payloads });
             }

@@ -33,7 +33,7 @@ pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
 pub(crate) use links::{THEY, WE};
 pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{ALL_PLACES, Snapshot};
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
 pub(crate) use verify::compare;
 pub use writer::Counts;

@@ -1,5 +1,7 @@
 //! Reading the store: one moment of it, whatever is written meanwhile.
 
+use std::ops::Range;
+
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableError};
 
 use crate::codec::Decoder;
@@ -16,6 +18,9 @@ use crate::store::view::{Done, STATE};
 use crate::store::writer::{Gives, Heads, branch_key, decode_quotas, order_key};
 use crate::store::{STORE_VERSION, StoreError};
 use crate::time::{Known, KnownClock, Now};
+
+/// Every place of every feed: feed number and seq.
+pub(crate) const ALL_PLACES: Range<(u32, u64)> = (0, 0)..(u32::MAX, 0);
 
 /// One moment of the store.
 #[derive(Debug)]
@@ -388,8 +393,12 @@ impl Snapshot {
     }
 
     /// Payloads that are wanted, by feed number and seq, until told to stop.
-    pub(crate) fn holes(&self, visit: &mut dyn FnMut(u32, u64) -> bool) -> Result<(), StoreError> {
-        for row in self.txn.open_table(HOLES)?.iter()? {
+    pub(crate) fn holes(
+        &self,
+        places: Range<(u32, u64)>,
+        visit: &mut dyn FnMut(u32, u64) -> bool,
+    ) -> Result<(), StoreError> {
+        for row in self.txn.open_table(HOLES)?.range(places)? {
             let (feed, seq) = row?.0.value();
             if !visit(feed, seq) {
                 break;

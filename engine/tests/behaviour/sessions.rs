@@ -1,5 +1,6 @@
 //! Two nodes that meet are the same a moment later.
 
+use thistle_engine::limits::FIRST_FLIGHT_BYTES;
 use thistle_engine::policy::CarryClass;
 use thistle_engine::session::{Frames, Sentence};
 use thistle_engine::{InMemoryBackend, Input, Output, SessionEnding};
@@ -274,6 +275,52 @@ fn a_late_payload_reaches_who_has_the_entry() {
     // Heads are as before; only the payload is news.
     meet(&mut bo, &mut cy);
     assert_eq!(cy.texts(&feed).len(), 1);
+}
+
+#[test]
+fn what_nobody_can_bring_keeps_nothing_else_from_being_asked_for() {
+    let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
+    let feed = ana.feed();
+    let long = |number: usize| format!("{number}{}", "z".repeat(1_100));
+    let pair = |number| [format!("short {number}"), long(number)];
+    // More payloads are missing, none next to another, than a session asks for.
+    ana.write_many((0..300).flat_map(pair));
+    let bundle = ana.bundle_all();
+    bo.read(&without_payloads(&bundle));
+    let (mut frames, mut kept, mut payloads) = (Frames::default(), Vec::new(), 0);
+    frames.push(&bundle);
+    while let Some(frame) = frames.poll().unwrap() {
+        payloads += usize::from(frame[1] == 2);
+        if frame[1] != 2 || payloads == 290 {
+            kept.extend(frames_of(frame));
+        }
+    }
+    cy.read(&kept);
+    let reached = (0..40).any(|number| {
+        let way = Way { binding: [number; 32], ..Way::default() };
+        meet_by(&mut bo, &mut cy, way).clean();
+        bo.texts(&feed).len() == cy.texts(&feed).len()
+    });
+    assert!(reached, "{} of {}", bo.texts(&feed).len(), cy.texts(&feed).len());
+}
+
+#[test]
+fn what_others_brought_meanwhile_hardly_comes_twice() {
+    let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
+    meet(&mut ana, &mut bo).clean();
+    cy.write_many(texts(3_000));
+    for device in [&mut ana, &mut bo] {
+        device.read(&cy.bundle_all());
+        device.write_many(texts(100));
+    }
+    // Memory of both says that all of it is news.
+    let met = meet(&mut ana, &mut bo);
+    assert_eq!(met.dialler.ending, SessionEnding::Done);
+    assert_eq!((met.dialler.received, met.other.received), (100, 100));
+    let twice = met.dialler.duplicates + met.other.duplicates;
+    let entry = 60;
+    assert!(twice * entry <= 2 * FIRST_FLIGHT_BYTES, "{twice} entries came twice");
+    same(&ana, &bo, &[ana.feed(), bo.feed(), cy.feed()]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Node {
 
     /// Makes frames of the work that waits, as far as the link and the peer take them.
     pub(super) fn fill(&self, meeting: &mut Meeting) -> Result<(), Stop> {
-        if meeting.jobs.is_empty() || !meeting.ready {
+        if (meeting.jobs.is_empty() && meeting.news.is_empty()) || !meeting.ready {
             return Ok(());
         }
         let others: u64 = self.meetings.values().map(|other| other.unacked_bytes).sum();
@@ -69,10 +69,17 @@ impl Node {
             && meeting.unacked_bytes < UNACKED_BYTES
             && others.saturating_add(meeting.unacked_bytes) < UNACKED_NODE_BYTES
         {
-            let Some(job) = meeting.jobs.pop_front() else { break };
-            if !meeting.work(&reader, job)? {
+            let news = meeting.news.pop_front();
+            meeting.gives_news = news.is_some();
+            let Some(job) = news.or_else(|| meeting.jobs.pop_front()) else { break };
+            if meeting.work(&reader, job)? {
+                continue;
+            }
+            if !meeting.gives_news {
                 break;
             }
+            // What is left is found by comparing: others may have brought it already.
+            meeting.news.clear();
         }
         if meeting.draw == 0 {
             meeting.jobs.clear();
@@ -82,22 +89,18 @@ impl Node {
 }
 
 impl Meeting {
-    /// Gives what came here after a place in our log, if the place is one.
+    /// Tells what came here after a place in our log, if the place is one; a payload that came after
+    /// its entry is asked for by who lacks it.
     pub(super) fn give_news(&mut self, snapshot: &Snapshot, after: Place) -> Result<(), Stop> {
         let Some((_, numbers)) = &self.scope else { return Ok(()) };
         if !is_place(snapshot, after)? {
             return Ok(());
         }
         let mut runs: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-        let mut late = Vec::new();
         snapshot.arrivals_from(after.0.saturating_add(1), &mut |_, arrival| {
-            if numbers.binary_search(&arrival.feed).is_ok() {
-                match arrival.kind {
-                    ArrivalKind::Payload => late.push(Job::Payload(arrival.feed, arrival.first)),
-                    ArrivalKind::Entries => {
-                        runs.entry(arrival.feed).or_default().push((arrival.first, arrival.last));
-                    }
-                }
+            let is_news = arrival.kind == ArrivalKind::Entries;
+            if is_news && numbers.binary_search(&arrival.feed).is_ok() {
+                runs.entry(arrival.feed).or_default().push((arrival.first, arrival.last));
             }
             Ok(true)
         })?;
@@ -112,25 +115,7 @@ impl Meeting {
             jobs.extend(runs.map(|run| (row.class.code(), Job::Entries(number, run.0, run.1))));
         }
         jobs.sort_by_key(|(class, _)| *class);
-        self.jobs.extend(jobs.into_iter().map(|(_, job)| job).chain(late));
-        Ok(())
-    }
-
-    /// Gives the payloads that came after their entries and after a place in our log.
-    pub(super) fn give_late(&mut self, snapshot: &Snapshot, after: Place) -> Result<(), Stop> {
-        let Some((_, numbers)) = &self.scope else { return Ok(()) };
-        if !is_place(snapshot, after)? {
-            return Ok(());
-        }
-        let mut late = Vec::new();
-        snapshot.arrivals_from(after.0.saturating_add(1), &mut |_, arrival| {
-            let is_late = arrival.kind == ArrivalKind::Payload;
-            if is_late && numbers.binary_search(&arrival.feed).is_ok() {
-                late.push(Job::Payload(arrival.feed, arrival.first));
-            }
-            Ok(true)
-        })?;
-        self.jobs.extend(late);
+        self.news.extend(jobs.into_iter().map(|(_, job)| job));
         Ok(())
     }
 
@@ -160,6 +145,12 @@ impl Meeting {
         }
     }
 
+    /// Puts work that is left before what else waits.
+    fn put_back(&mut self, job: Job) {
+        let jobs = if self.gives_news { &mut self.news } else { &mut self.jobs };
+        jobs.push_front(job);
+    }
+
     /// Puts frames of entries on the way together, if that is allowed.
     fn give(&mut self, frames: Vec<Vec<u8>>) -> bool {
         let bytes: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
@@ -167,11 +158,11 @@ impl Meeting {
             self.draw = 0;
             return false;
         }
-        if bytes > self.flight {
-            return false;
+        if self.gives_news {
+            let Some(left) = self.flight.checked_sub(bytes) else { return false };
+            self.flight = left;
         }
         self.draw = self.draw.saturating_sub(bytes);
-        self.flight = self.flight.saturating_sub(bytes);
         for frame in &frames {
             self.say_encoded(frame, true);
         }
@@ -194,7 +185,7 @@ impl Meeting {
         };
         let frame = Frame::Payload { feed, seq, payload: &payload }.encode();
         if !self.give(vec![framed(&frame)]) {
-            self.jobs.push_front(Job::Payload(number, seq));
+            self.put_back(Job::Payload(number, seq));
             return Ok(false);
         }
         self.given_payloads.insert((number, seq));
@@ -215,17 +206,17 @@ impl Meeting {
         let mut rest = without(run, given).into_iter();
         let Some((first, last)) = rest.next() else { return Ok(true) };
         for run in rest.rev() {
-            self.jobs.push_front(Job::Entries(number, run.0, run.1));
+            self.put_back(Job::Entries(number, run.0, run.1));
         }
         let (cuts, next) = reader.cut(number, row.id, (first, last))?;
         if next <= last {
-            self.jobs.push_front(Job::Entries(number, next, last));
+            self.put_back(Job::Entries(number, next, last));
         }
         let mut from = first;
         for cut in cuts {
             let end = cut.last;
             if !self.give_cut(row.id, &cut) {
-                self.jobs.push_front(Job::Entries(
+                self.put_back(Job::Entries(
                     number,
                     from,
                     next.min(last.saturating_add(1)).saturating_sub(1),

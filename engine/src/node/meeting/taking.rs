@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 
 use crate::bundle::{Frame, Want, What};
 use crate::ingest::{Incoming, Outcome, Refusal, Source};
-use crate::key::FeedId;
+use crate::key::{FeedId, short_of};
 use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, WANTS};
 use crate::node::meeting::giving::Job;
 use crate::node::meeting::{Meeting, SessionFault, Stop};
 use crate::node::piece::{Piece, Taken};
 use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::Carrier;
+use crate::reader::PAYLOADS_A_WANT;
 use crate::session::{Sentence, State};
-use crate::store::{StoreError, THEY, WE};
+use crate::store::{ALL_PLACES, StoreError, THEY, WE};
 use crate::time::Now;
 
 impl Node {
@@ -245,18 +246,35 @@ impl Node {
         for (feed, gap) in std::mem::take(&mut meeting.gaps) {
             meeting.want(feed, gap, What::Entries);
         }
-        let (snapshot, mut holes) = (self.store.snapshot()?, Vec::new());
+        let snapshot = self.store.snapshot()?;
         let numbers = meeting.scope.as_ref().map(|(_, numbers)| numbers.as_slice());
         let numbers = numbers.unwrap_or_default();
-        snapshot.holes(&mut |number, seq| {
+        let mut holes: Vec<(u32, (u64, u64))> = Vec::new();
+        let mut note = |number: u32, seq: u64| {
+            if let Some((last, run)) = holes.last_mut()
+                && (*last, run.1.saturating_add(1)) == (number, seq)
+                && seq.saturating_sub(run.0) < PAYLOADS_A_WANT
+            {
+                run.1 = seq;
+                return true;
+            }
             if numbers.binary_search(&number).is_ok() {
-                holes.push((number, seq));
+                holes.push((number, (seq, seq)));
             }
             (holes.len() as u64) < WANTS
-        })?;
-        for (number, seq) in holes {
+        };
+        // Each session begins elsewhere: what nobody can bring must not keep the rest from being
+        // asked for.
+        let die = u64::from_be_bytes(short_of(&meeting.key));
+        let place = usize::try_from(die % (numbers.len() as u64).max(1)).unwrap_or(0);
+        let feed = numbers.get(place).copied().unwrap_or(0);
+        let head = snapshot.held_row(feed)?.map_or(0, |row| row.head());
+        let begin = (feed, die % head.saturating_add(1));
+        snapshot.holes(begin..ALL_PLACES.end, &mut note)?;
+        snapshot.holes(ALL_PLACES.start..begin, &mut note)?;
+        for (number, run) in holes {
             if let Some(row) = snapshot.held_row(number)? {
-                meeting.want(row.id, (seq, seq), What::Payloads);
+                meeting.want(row.id, run, What::Payloads);
             }
         }
         Ok(())
