@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use crate::link::{Link, LinkError, Nature, PIECE_BYTES, Transport};
 
 /// Links that others have opened and that are there at once.
-pub const LINKS: usize = 1_024;
+pub const LINKS: usize = 1_024 + 64;
 /// Of them, those that are still being made.
 const HANDSHAKES: usize = 256;
 /// Handshakes from which on whoever comes has to show first that its address is its own.

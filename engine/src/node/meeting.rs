@@ -382,6 +382,13 @@ impl Node {
         self.let_go(now)
     }
 
+    /// Whether another session may bring what this one would ask for. Nobody who is known waits for
+    /// strangers, of whom there can be many that never get ahead.
+    fn has_to_wait(&self, meeting: &Meeting, tick: u64) -> bool {
+        let mut others = self.meetings.values().filter(|other| other.known || !meeting.known);
+        others.any(|other| other.is_moving(tick))
+    }
+
     /// Lets sessions go on that waited for another one.
     fn let_go(&mut self, now: Now) -> Result<(), StoreError> {
         let held = |meeting: &&Meeting| meeting.held.is_some();
@@ -390,7 +397,7 @@ impl Node {
             let Some(mut meeting) = self.meetings.remove(&link) else { continue };
             let since = meeting.held.as_ref().map_or(0, |held| held.0);
             let patient = now.tick.saturating_sub(since) < HELD_MS;
-            if patient && self.meetings.values().any(|other| other.is_moving(now.tick)) {
+            if patient && self.has_to_wait(&meeting, now.tick) {
                 self.meetings.insert(link, meeting);
                 continue;
             }
@@ -426,7 +433,7 @@ impl Node {
         if let Sentence::State(_) = sentence
             && meeting.opener
             && meeting.heard.is_none()
-            && self.meetings.values().any(|other| other.is_moving(now.tick))
+            && self.has_to_wait(meeting, now.tick)
         {
             meeting.held = Some((now.tick, vec![frame.to_vec()]));
             return Ok(());
@@ -501,7 +508,7 @@ impl Node {
         if meeting.opener {
             return Ok(());
         }
-        if self.meetings.values().any(|other| other.is_moving(now.tick)) {
+        if self.has_to_wait(meeting, now.tick) {
             meeting.held = Some((now.tick, Vec::new()));
             return Ok(());
         }

@@ -418,6 +418,23 @@ fn what_is_not_acknowledged_has_its_limit() {
 }
 
 #[test]
+fn strangers_that_never_get_ahead_hold_nobody_up() {
+    let mut device = device();
+    for number in 100..200_u8 {
+        let (link, peer, binding, via) = (number.into(), [number; 32], &[number; 32], "a meeting");
+        let input = Input::LinkOpened { link, opener: false, peer, binding, known: false, via };
+        device.node.handle(device.now, input).unwrap();
+        let greeting = Greeting { first: 1, last: VERSION, features: 0, tags: &[1; 1_024] };
+        let bytes = &Sentence::Greeting(greeting).encode();
+        device.node.handle(device.now, Input::LinkBytes { link, bytes }).unwrap();
+        while device.node.poll().is_some() {}
+    }
+    let began = device.now.tick;
+    serves_others(&mut device);
+    assert!(device.now.tick - began < 500, "{}", device.now.tick - began);
+}
+
+#[test]
 fn one_session_too_many_is_turned_away() {
     let mut device = Device::new(1);
     let open = |device: &mut Device, link| {
