@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use thistle_engine::limits::HOPS;
 
 use crate::outcome::EXIT_CODES;
 
@@ -79,10 +80,17 @@ pub(crate) enum Command {
     Query(Query),
     /// Follow a feed: it is kept whole and within a quota of its own.
     ///
-    /// This stays on this device; nothing is published.
-    Follow(OneFeed),
+    /// This stays on this device; nothing is published, unless you say --public.
+    Follow(Follow),
     /// Follow a feed no longer; what is held of it becomes a stranger's.
+    ///
+    /// If you followed it publicly, that is taken back publicly too.
     Unfollow(OneFeed),
+    /// Print or set how far the public follows of those whom you follow count.
+    ///
+    /// With 1, which is usual, you carry whom they follow like those whom you follow; with 0 only
+    /// those whom you follow yourself.
+    Hops(Hops),
     /// Drop what is held of a feed, and refuse what comes of it.
     ///
     /// This stays on this device; nothing is published.
@@ -427,6 +435,25 @@ pub(crate) struct Restore {
     /// The backup.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+}
+
+/// Arguments of `follow`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Follow {
+    /// Name, id or beginning of an id of a feed.
+    pub(crate) feed: String,
+    /// Let everybody who holds your feed know, and those who follow you carry it too. What is
+    /// published stays with whoever has it.
+    #[arg(long)]
+    pub(crate) public: bool,
+}
+
+/// Arguments of `hops`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Hops {
+    /// From 0 to 3; without it, what is set is printed.
+    #[arg(value_parser = clap::value_parser!(u8).range(..=i64::from(HOPS)))]
+    pub(crate) hops: Option<u8>,
 }
 
 /// Arguments of `quota`.

@@ -106,6 +106,31 @@ fn following_and_blocking_stay_on_this_device() {
 }
 
 #[test]
+fn a_public_follow_brings_the_feed_to_those_who_follow_its_author() {
+    let world = World::new();
+    let (ana, bo, cy) = (world.home("ana"), world.home("bo"), world.home("cy"));
+    let stick = world.folder("stick");
+    cy.bundle(&stick);
+    assert!(bo.ok(&["follow", &cy.feed, "--public"]).contains("publicly"));
+    // Once is enough.
+    bo.ok(&["follow", &cy.feed, "--public"]);
+    assert_eq!(bo.feed_row(&bo.feed)["held"], 3);
+    bo.bundle(&stick);
+    ana.ok(&["follow", &bo.feed]);
+    ana.ok(&["bundle", "read", "stick"]);
+    assert_eq!(ana.feed_row(&cy.feed)["class"], "followed");
+    assert_eq!(ana.json(&["hops", "0"])["hops"], 0);
+    assert_eq!(ana.feed_row(&cy.feed)["class"], "stranger");
+    assert!(ana.ok(&["hops", "1"]).contains("publicly follow"));
+    assert_eq!(ana.feed_row(&cy.feed)["class"], "followed");
+    ana.call(&["hops", "4"]).fails(2);
+    bo.ok(&["unfollow", &cy.feed]);
+    bo.bundle(&stick);
+    ana.ok(&["bundle", "read", "stick"]);
+    assert_eq!(ana.feed_row(&cy.feed)["class"], "stranger");
+}
+
+#[test]
 fn a_petname_stands_before_what_a_feed_calls_itself() {
     let world = World::new();
     let (ana, bo) = (world.home("ana"), world.home("bo"));

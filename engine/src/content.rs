@@ -14,7 +14,7 @@ use crate::limits::{ABOUT_BYTES, NAME_BYTES, PARENTS, PAYLOAD_BYTES, RANGES, SEQ
 const POST: u64 = 1;
 const REPLY: u64 = 2;
 const PROFILE: u64 = 3;
-const RELATION: u64 = 4;
+pub(crate) const RELATION: u64 = 4;
 const CERTIFICATE: u64 = 5;
 const SUCCESSOR: u64 = 6;
 const DEVICE: u64 = 7;

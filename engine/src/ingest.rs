@@ -14,7 +14,7 @@ use crate::content::{Carry, Content, Verb, is_structural};
 use crate::entry::EntryId;
 use crate::fork::VerifiedFork;
 use crate::key::{AccountId, FeedId, Signature};
-use crate::limits::{ISLANDS_PER_FEED, SEGMENT_ENTRIES};
+use crate::limits::{ISLANDS_PER_FEED, REACHED_FEEDS, SEGMENT_ENTRIES};
 use crate::policy::{Carrier, CarryClass};
 use crate::segment::{Entry, Reject, Segment};
 use crate::store::{
@@ -215,7 +215,7 @@ fn found_feed(
     incoming: &Incoming,
     relation: Option<u8>,
 ) -> Result<Result<u32, Refusal>, StoreError> {
-    let class = class_of(writer, relation, incoming.origin.as_ref())?;
+    let class = class_of(writer, relation, &incoming.feed, incoming.origin.as_ref())?;
     if class == CarryClass::Stranger {
         let Some(origin) = incoming.origin else { return Ok(Err(Refusal::NoCertificate)) };
         if origin.carry != Carry::Open {
@@ -255,14 +255,15 @@ fn found_feed(
     Ok(Ok(number))
 }
 
-/// Why a feed is carried: its person is followed through any of their feeds, or it goes on for a
-/// feed that is followed.
+/// Why a feed is carried: its person is followed through any of their feeds, it goes on for a feed
+/// that is followed, or those whom the user follows follow it.
 fn class_of(
     writer: &mut Writer<'_>,
     relation: Option<u8>,
+    feed: &FeedId,
     origin: Option<&Origin>,
 ) -> Result<CarryClass, StoreError> {
-    if relation == Some(FOLLOWED) {
+    if relation == Some(FOLLOWED) || writer.is_reached(feed)? {
         return Ok(CarryClass::Followed);
     }
     let Some(origin) = origin else { return Ok(CarryClass::Stranger) };
@@ -292,35 +293,28 @@ fn followed(
     Ok((feeds, accounts))
 }
 
-/// Puts every feed into the class that the user's decisions give it.
+/// Puts every feed into the class that the user's decisions give it, and those of the people whom
+/// the user follows, as many hops on as the user wants.
 pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
-    let named: BTreeSet<FeedId> = writer.followed()?.into_iter().collect();
+    writer.regroup = false;
     let rows = writer.all_rows()?;
-    let accounts: BTreeSet<AccountId> = rows
-        .iter()
-        .filter(|(_, row)| named.contains(&row.id))
-        .filter_map(|(_, row)| row.origin.map(|origin| origin.account))
-        .collect();
-    let mut wanted = named;
-    let by_account = |row: &FeedRow| {
-        row.origin
-            .is_some_and(|origin| origin.retired.is_none() && accounts.contains(&origin.account))
-    };
-    wanted.extend(rows.iter().filter(|(_, row)| by_account(row)).map(|(_, row)| row.id));
-    // A successor goes with the feed that it goes on for; successors of successors too.
-    loop {
-        let before = wanted.len();
-        let goes_on = |row: &FeedRow| {
-            let retired = row.origin.and_then(|origin| origin.retired);
-            retired.is_some_and(|retired| wanted.contains(&retired))
-        };
-        let more: Vec<_> =
-            rows.iter().filter(|(_, row)| goes_on(row)).map(|(_, row)| row.id).collect();
-        wanted.extend(more);
-        if wanted.len() == before {
-            break;
+    let mut wanted = with_same_people(&rows, writer.followed()?.into_iter().collect());
+    let (mut authors, mut reached) = (wanted.clone(), BTreeSet::new());
+    for _ in 0..writer.hops()? {
+        let mut named = BTreeSet::new();
+        for (number, row) in rows.iter().filter(|(_, row)| row.branch == 0) {
+            if authors.contains(&row.id) && row.class != CarryClass::Own {
+                named.extend(writer.follows(*number)?);
+            }
         }
+        let room = REACHED_FEEDS.saturating_sub(reached.len() as u64);
+        named.retain(|feed| !wanted.contains(feed));
+        named = named.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
+        reached.extend(&named);
+        authors = with_same_people(&rows, named);
+        wanted.extend(&authors);
     }
+    writer.set_reached(&reached)?;
     for (number, row) in rows {
         if row.class == CarryClass::Own {
             continue;
@@ -358,6 +352,44 @@ pub(crate) fn fit(
         return Ok(());
     }
     shed(writer, class, limit, left)
+}
+
+/// Follows on from what the followed say of others, if that has changed.
+pub(crate) fn regroup_if_due(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    if !writer.regroup {
+        return Ok(());
+    }
+    writer.change_policy()?;
+    reclassify(writer)?;
+    keep_within(writer)
+}
+
+/// Feeds, with the other devices of their people, and those that go on for them.
+fn with_same_people(rows: &[(u32, FeedRow)], mut feeds: BTreeSet<FeedId>) -> BTreeSet<FeedId> {
+    let accounts: BTreeSet<AccountId> = rows
+        .iter()
+        .filter(|(_, row)| feeds.contains(&row.id))
+        .filter_map(|(_, row)| row.origin.map(|origin| origin.account))
+        .collect();
+    let by_account = |row: &FeedRow| {
+        row.origin
+            .is_some_and(|origin| origin.retired.is_none() && accounts.contains(&origin.account))
+    };
+    feeds.extend(rows.iter().filter(|(_, row)| by_account(row)).map(|(_, row)| row.id));
+    // A successor goes with the feed that it goes on for; successors of successors too.
+    loop {
+        let before = feeds.len();
+        let goes_on = |row: &FeedRow| {
+            let retired = row.origin.and_then(|origin| origin.retired);
+            retired.is_some_and(|retired| feeds.contains(&retired))
+        };
+        let more: Vec<_> =
+            rows.iter().filter(|(_, row)| goes_on(row)).map(|(_, row)| row.id).collect();
+        feeds.extend(more);
+        if feeds.len() == before {
+            return feeds;
+        }
+    }
 }
 
 /// Evicts what a change of classes brought over a quota.

@@ -50,6 +50,12 @@ pub const ISLANDS_PER_FEED: u64 = 64;
 pub const STAGED_BYTES: u64 = 2 * 1024 * 1024;
 /// Most people that a user can follow.
 pub const CONTACTS: u64 = 4_096;
+/// Newest public follows of a feed that are read.
+pub const FOLLOWS_READ: u64 = 1_024;
+/// Most feeds that are carried because those whom the user follows follow them.
+pub const REACHED_FEEDS: u64 = 4_096;
+/// Most hops over which follows count.
+pub const HOPS: u8 = 3;
 /// Most feeds that two nodes compare in a session.
 pub const SCOPE_FEEDS: u64 = 131_072;
 /// Most rows or wants in one message of a reconciliation.

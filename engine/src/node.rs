@@ -538,6 +538,17 @@ impl Node {
         })
     }
 
+    /// Sets how far the follows of those whom the user follows count: 0 is not at all, and at most
+    /// [`HOPS`](crate::limits::HOPS).
+    pub fn set_hops(&mut self, now: Now, hops: u8) -> Result<(), StoreError> {
+        self.store.write(now, |writer| {
+            writer.set_hops(hops)?;
+            writer.change_policy()?;
+            ingest::reclassify(writer)?;
+            ingest::keep_within(writer)
+        })
+    }
+
     /// Certifies a successor feed by the account's key.
     pub fn confirm(&mut self, now: Now, account: &AccountKey) -> Result<Written, WriteError> {
         let me = self.me()?;

@@ -310,6 +310,17 @@ impl Reader {
         self.snapshot.addresses()
     }
 
+    /// Whom the author of a feed publicly follows.
+    pub fn follows(&self, feed: &FeedId) -> Result<BTreeSet<FeedId>, StoreError> {
+        let number = self.snapshot.number(feed, 0)?;
+        number.map_or_else(|| Ok(BTreeSet::new()), |number| self.snapshot.follows(number))
+    }
+
+    /// How far the follows of those whom the user follows count.
+    pub fn hops(&self) -> Result<u8, StoreError> {
+        self.snapshot.hops()
+    }
+
     /// Feeds left out or evicted, and up to which entry.
     pub fn left_out(&self) -> Result<Vec<(FeedId, u64)>, StoreError> {
         let row =

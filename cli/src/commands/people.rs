@@ -1,9 +1,12 @@
-//! `follow`, `block`, `name` and `feeds`: what feeds are to the user. None of it is published.
+//! `follow`, `block`, `name` and `feeds`: what feeds are to the user. None of it is published, but a
+//! follow where the user says so.
 
+use thistle_engine::content::{Content, Relation, RelationState};
 use thistle_engine::ids;
 use thistle_engine::key::FeedId;
 
 use crate::args;
+use crate::commands::write;
 use crate::context::Context;
 use crate::names::People;
 use crate::outcome::{CliError, Kind};
@@ -12,17 +15,52 @@ use crate::text;
 use crate::view::Fields;
 
 /// `follow`.
-pub(crate) fn follow(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
-    let (feed, label) = other(ctx, typed, "follow")?;
+pub(crate) fn follow(ctx: &mut Context, args: &args::Follow) -> Result<u8, CliError> {
+    let (feed, label) = other(ctx, &args.feed, "follow")?;
     let done = ctx.act(move |node, now| node.follow(now, &feed))?;
     bounded(done)?;
+    if args.public {
+        publish(ctx, feed, RelationState::Follow)?;
+        return said(ctx, &feed, "followed", true, &format!("You follow {label} now, publicly."));
+    }
     said(ctx, &feed, "followed", true, &format!("You follow {label} now."))
+}
+
+/// Says in the own feed what another one is to the user, if that was not said last.
+fn publish(ctx: &mut Context, feed: FeedId, state: RelationState) -> Result<(), CliError> {
+    let reader = ctx.reader()?;
+    let told = reader.me().and_then(|me| reader.follows(&me.feed));
+    let told = told.map_err(|error| ctx.host.fault(&error))?.contains(&feed);
+    if told != (state == RelationState::Follow) {
+        let time = ctx.facts.now().wall / 1000;
+        write::append(ctx, Content::Relation(Relation { time, feed, state }), 0)?;
+    }
+    Ok(())
+}
+
+/// `hops`.
+pub(crate) fn hops(ctx: &mut Context, args: &args::Hops) -> Result<u8, CliError> {
+    if let Some(hops) = args.hops {
+        ctx.act(move |node, now| node.set_hops(now, hops))?;
+    }
+    let hops = ctx.reader()?.hops().map_err(|error| ctx.host.fault(&error))?;
+    if ctx.json() {
+        ctx.streams.object(&Fields::default().with("hops", u64::from(hops)))?;
+        return Ok(0);
+    }
+    ctx.streams.line(match hops {
+        0 => "Only those whom you follow yourself count as followed.",
+        1 => "Those whom the people you follow publicly follow count as followed too.",
+        _ => "Public follows count over several people.",
+    })?;
+    Ok(0)
 }
 
 /// `unfollow`.
 pub(crate) fn unfollow(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
     let (feed, label) = other(ctx, typed, "unfollow")?;
     ctx.act(move |node, now| node.unfollow(now, &feed))?;
+    publish(ctx, feed, RelationState::None)?;
     said(ctx, &feed, "followed", false, &format!("You do not follow {label}."))
 }
 

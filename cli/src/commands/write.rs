@@ -218,7 +218,7 @@ fn parents(
 }
 
 /// Appends one entry to the own feed.
-fn append(ctx: &mut Context, content: Content, ttl: u32) -> Result<Written, CliError> {
+pub(crate) fn append(ctx: &mut Context, content: Content, ttl: u32) -> Result<Written, CliError> {
     own(ctx, move |node, now| node.write(now, &content, ttl))
 }
 

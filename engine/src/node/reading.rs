@@ -197,6 +197,7 @@ impl Node {
                     outcomes.push((*offset, piece.feed(), piece.take(writer, &source)?));
                 }
                 retire_if_due(writer, me, key, seed)?;
+                ingest::regroup_if_due(writer)?;
                 // Only now: the maker's own feed may have come with this very bundle.
                 let remembered = match statement {
                     Some((opening, whole)) => {

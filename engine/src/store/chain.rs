@@ -3,7 +3,7 @@
 
 use redb::{AccessGuard, ReadableTable};
 
-use crate::content::is_structural;
+use crate::content::{RELATION, is_structural, kind_of};
 use crate::entry::{EntryId, window};
 use crate::key::{Context, Digest, Hasher, short_of};
 use crate::limits::INLINE_BYTES;
@@ -86,6 +86,7 @@ impl Writer<'_> {
         let mut held = 0;
         if let Some(payload) = new.kept.payload.as_ref().or(new.apart.as_ref()) {
             index::note_profile(self.txn, feed, seq, payload)?;
+            self.note_follow(feed, seq, payload)?;
         }
         match (new.kept.state, &new.apart) {
             (State::Here, _) => held = size,
@@ -313,6 +314,9 @@ impl Writer<'_> {
         let payload = self.payload_of(feed, stored)?;
         if let Some(payload) = &payload {
             index::forget(self, feed, seq, &stored.id, payload)?;
+            if kind_of(payload) == Some(RELATION) {
+                self.forget_follows(feed, (seq, seq))?;
+            }
             self.payloads.remove((feed, seq))?;
             self.count_bytes(feed, payload.len() as u64, false)?;
         }
@@ -437,6 +441,7 @@ impl Writer<'_> {
             }
             self.txn.open_table(HOLES)?.remove((feed, seq))?;
             index::note_profile(self.txn, feed, seq, payload)?;
+            self.note_follow(feed, seq, payload)?;
             bytes = bytes.saturating_add(payload.len() as u64);
             if kept != *before {
                 changed.push((seq, kept));
@@ -576,6 +581,7 @@ impl Writer<'_> {
         self.drop_entries(feed, 1, u64::MAX)?;
         self.count_bytes(feed, FEED_COST, false)?;
         let row = self.row(feed)?.clone();
+        self.forget_follows(feed, (0, u64::MAX))?;
         self.leave_order(&row, feed)?;
         self.rows.remove(&feed);
         self.feeds.remove(feed)?;

@@ -5,6 +5,7 @@ use redb::{
     TableDefinition, TableHandle, Value, WriteTransaction,
 };
 
+use crate::store::follows::{FOLLOWS, REACHED};
 use crate::store::links::{DECLINES, LINKS};
 use crate::store::migrate::INDEX;
 use crate::store::snapshot::Snapshot;
@@ -23,7 +24,8 @@ macro_rules! each_table {
     ($copy:expr, $step:ident) => {
         each_table!(@ $copy, $step, META, FEEDS, FEED_IDS, RECORDS, PAYLOADS, HOLES, EXPIRIES,
             RETRACTIONS, LOG, ARRIVALS, VIAS, VIA_IDS, FORKS, RELATIONS, PETNAMES, DEVICES, LEDGER,
-            LEDGER_ORDER, CARRIER_IDS, CARRIERS, HELD_ORDER, PEERS, PEER_HEADS, SECRETS, PROGRESS)
+            LEDGER_ORDER, CARRIER_IDS, CARRIERS, HELD_ORDER, PEERS, PEER_HEADS, SECRETS, PROGRESS,
+            FOLLOWS, REACHED)
     };
     (@ $copy:expr, $step:ident, $($table:ident),*) => { $($copy.$step($table)?;)* };
 }

@@ -5,6 +5,7 @@
 
 use redb::{Database, TableHandle, WriteTransaction};
 
+use crate::store::follows::{FOLLOWS, REACHED};
 use crate::store::tables::META;
 use crate::store::{STORE_VERSION, StoreError, index};
 
@@ -15,6 +16,9 @@ pub(super) const INDEX: &str = "index ";
 pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
     let mut txn = db.begin_write()?;
     txn.set_quick_repair(true);
+    // Whom others follow was not read before, and nobody said it.
+    txn.open_table(FOLLOWS)?;
+    txn.open_table(REACHED)?;
     for from in found..STORE_VERSION {
         match from {
             // Version 2 has other indexes.

@@ -12,6 +12,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::entry::ChainHasher;
 use crate::key::FeedId;
 use crate::policy::{Carrier, CarryClass, Quotas};
+use crate::store::follows::{FOLLOWS, REACHED};
 use crate::store::record::Tail;
 use crate::store::tables::{
     ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow,
@@ -124,6 +125,8 @@ pub(crate) struct Writer<'t> {
     pub(super) arrival: Option<Arrival>,
     /// A feed of which it is known that it stands among those that may give up payloads.
     giving: Option<u32>,
+    /// Whether whom the followed follow has changed.
+    pub(crate) regroup: bool,
 }
 
 /// The record being filled.
@@ -166,6 +169,7 @@ impl<'t> Writer<'t> {
             tail: None,
             arrival: None,
             giving: None,
+            regroup: false,
         })
     }
 
@@ -202,6 +206,8 @@ impl<'t> Writer<'t> {
         self.txn.open_table(LEDGER)?;
         self.txn.open_table(LEDGER_ORDER)?;
         self.txn.open_table(super::tables::RELATIONS)?;
+        self.txn.open_table(FOLLOWS)?;
+        self.txn.open_table(REACHED)?;
         self.txn.open_table(super::tables::PETNAMES)?;
         self.txn.open_table(super::tables::DEVICES)?;
         self.txn.open_table(super::tables::PEERS)?;

@@ -7,6 +7,7 @@ mod common;
 mod costs;
 mod forks;
 mod fuzz_targets;
+mod hops;
 mod hostile_bytes;
 mod hostile_peers;
 mod keeping;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::bundle::{Frame, Want, What};
-use crate::ingest::{Incoming, Outcome, Refusal, Source};
+use crate::ingest::{self, Incoming, Outcome, Refusal, Source};
 use crate::key::{FeedId, short_of};
 use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, WANTS};
 use crate::node::meeting::giving::Job;
@@ -69,6 +69,7 @@ impl Node {
                 }
             }
             retire_if_due(writer, me, key, seed)?;
+            ingest::regroup_if_due(writer)?;
             taken.map(|taken| (taken, moved))
         })?;
         let (taken, moved) = taken;
