@@ -86,6 +86,8 @@ pub const UNACKED_BYTES: u64 = 4 * 1024 * 1024;
 pub const UNACKED_NODE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of entries sent to a stranger in a session.
 pub const STRANGER_SEND_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of entries taken from all strangers of sessions together in an hour.
+pub const STRANGER_HOUR_BYTES: u64 = 64 * 1024 * 1024;
 /// Times that a session compares what both sides hold.
 pub const SESSION_ROUNDS: u64 = 6;
 /// Frames that a peer may send in a session beside entries.

@@ -26,7 +26,7 @@ use crate::store::{
     StoreError, Writer, advance, is_due, rebuild,
 };
 use crate::time::Now;
-use meeting::{Meeting, Opened};
+use meeting::{Hour, Meeting, Opened};
 use reading::Reading;
 
 pub use meeting::{SessionEnding, SessionFault, SessionReport};
@@ -265,6 +265,7 @@ pub struct Node {
     outputs: VecDeque<Output>,
     readings: BTreeMap<u64, Reading>,
     meetings: BTreeMap<u64, Meeting>,
+    strangers: Hour,
     settled: bool,
     /// Bytes taken in since the last commit that makes reopening quick.
     unsettled: u64,
@@ -347,7 +348,8 @@ impl Node {
 
     fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
         let (outputs, readings, meetings) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
-        Self { store, seed, me, key, outputs, readings, meetings, settled: true, unsettled: 0 }
+        let (strangers, settled, unsettled) = (Hour::default(), true, 0);
+        Self { store, seed, me, key, outputs, readings, meetings, strangers, settled, unsettled }
     }
 
     /// The device's own feed.

@@ -27,6 +27,7 @@ use crate::session::{Frames, Greeting, Memory, Place, Sentence, State, VERSION};
 use crate::store::{FeedRow, Snapshot, StoreError, THEY};
 use crate::time::Now;
 use giving::Job;
+pub(super) use taking::Hour;
 
 pub use report::{SessionEnding, SessionFault, SessionReport};
 
@@ -657,13 +658,11 @@ impl Node {
         if !meeting.known {
             return Ok(());
         }
-        let snapshot = self.store.snapshot()?;
-        let cursor = state.memory.and_then(|memory| memory.cursor);
         if same {
             meeting.news.clear();
             self.agree(now, meeting, state)?;
-        } else if let Some(cursor) = cursor {
-            meeting.give_news(&snapshot, cursor)?;
+        } else if let Some(cursor) = state.memory.and_then(|memory| memory.cursor) {
+            meeting.give_news(&self.store.snapshot()?, cursor)?;
         }
         self.ask_for_holes(meeting, state)
     }

@@ -4,7 +4,7 @@
 use thistle_engine::bundle::{Frame, Want, What};
 use thistle_engine::limits::{
     CONTROL_FRAMES, FIRST_FLIGHT_BYTES, REPEATED_BYTES, SESSIONS, SILENCE_MS, STRANGER_DRAW_BYTES,
-    STRANGER_SEND_BYTES, UNACKED_BYTES, WANTS,
+    STRANGER_HOUR_BYTES, STRANGER_SEND_BYTES, UNACKED_BYTES, WANTS,
 };
 use thistle_engine::reconcile::{Item, Scope};
 use thistle_engine::session::{Frames, Greeting, Sentence, State, VERSION};
@@ -285,6 +285,49 @@ fn a_stranger_draws_little_by_lying_counts_and_counters() {
     assert!(entries as u64 <= STRANGER_SEND_BYTES);
     let drawn = (peer.heard.len() - before).saturating_sub(entries) as u64;
     assert!(drawn <= STRANGER_DRAW_BYTES + 2 * 100, "{drawn}");
+}
+
+#[test]
+fn strangers_bring_no_more_than_is_taken_in_an_hour() {
+    let mut author = Device::new(2);
+    let bulk = "b".repeat(16_000);
+    author.write_many((0..200).map(|number| format!("{number} {bulk}")));
+    let mut peer = Peer::greeted(&mut author, true);
+    peer.tell_state(0, 0);
+    peer.say(&Sentence::Compare(&[0x81, 22]));
+    let frames: Vec<Vec<u8>> =
+        peer.frames().into_iter().filter(|frame| matches!(frame[1], 1 | 2)).collect();
+    let mut device = Device::new(1);
+    let bring = |device: &mut Device, known| {
+        let mut peer = Peer::greeted(device, known);
+        peer.tell_state(1, 1);
+        let mut bytes = 0;
+        'until: while peer.report.is_none() && bytes < 4 << 20 {
+            for frame in &frames {
+                let mut framed = thistle_engine::codec::Encoder::new();
+                peer.raw(framed.bytes(frame).as_bytes());
+                bytes += frame.len() as u64;
+                if peer.report.is_some() {
+                    break 'until;
+                }
+            }
+        }
+        device.node.handle(device.now, Input::LinkClosed { link: 7 }).unwrap();
+        while device.node.poll().is_some() {}
+        bytes
+    };
+    let mut brought = 0;
+    let mut last = 1;
+    for _ in 0..64 {
+        last = bring(&mut device, false);
+        brought += last;
+    }
+    assert!(brought <= STRANGER_HOUR_BYTES + 64 * 70_000, "{brought}");
+    assert!(brought > STRANGER_HOUR_BYTES / 2, "{brought}");
+    assert!(last < 70_000, "no more is taken");
+    serves_others(&mut device);
+    device.now.tick += 3_600_000;
+    assert!(bring(&mut device, false) > 1_000_000, "another hour");
 }
 
 #[test]

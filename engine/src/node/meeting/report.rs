@@ -41,6 +41,9 @@ pub enum SessionEnding {
     /// Too many sessions at once.
     #[error("too many sessions at once")]
     Busy,
+    /// Strangers have brought as much as they may in an hour.
+    #[error("strangers have brought as much as is taken from them in an hour")]
+    Enough,
     /// The other side speaks other versions only.
     #[error("the other side speaks session versions {first} to {last}, this program {VERSION}")]
     Version {

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use crate::bundle::{Frame, Want, What};
 use crate::ingest::{self, Incoming, Outcome, Refusal, Source};
 use crate::key::{FeedId, short_of};
-use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, WANTS};
+use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, STRANGER_HOUR_BYTES, WANTS};
 use crate::node::meeting::giving::Job;
-use crate::node::meeting::{Meeting, SessionFault, Stop};
+use crate::node::meeting::{Meeting, SessionEnding, SessionFault, Stop};
 use crate::node::piece::{Piece, Taken};
 use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
 use crate::policy::Carrier;
@@ -30,6 +30,9 @@ impl Node {
             return Err(SessionFault::OutOfTurn { kind }.into());
         };
         let piece = piece.map_err(SessionFault::Piece)?;
+        if !meeting.known && !self.strangers.takes(now.tick, piece.weight()) {
+            return Err(Stop::Ends(SessionEnding::Enough));
+        }
         meeting.weight = meeting.weight.saturating_add(piece.weight());
         meeting.staged.push(piece);
         meeting.staged_at.get_or_insert(now.tick);
@@ -279,6 +282,24 @@ impl Node {
             }
         }
         Ok(())
+    }
+}
+
+/// What strangers have brought in the present hour.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Hour {
+    began: u64,
+    bytes: u64,
+}
+
+impl Hour {
+    /// Whether so many more bytes may come.
+    fn takes(&mut self, tick: u64, bytes: u64) -> bool {
+        if tick.saturating_sub(self.began) >= 3_600_000 {
+            *self = Self { began: tick, bytes: 0 };
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes <= STRANGER_HOUR_BYTES
     }
 }
 
