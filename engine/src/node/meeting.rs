@@ -840,7 +840,7 @@ impl Meeting {
                 None => Item { feed: row.id, seq: row.head(), head: *row.head_id.as_bytes() },
             };
             offered.push((row.class.code(), number, item));
-            for gap in row.gaps() {
+            for gap in row.missing() {
                 gaps.insert((keyed(&self.key, row.id.as_bytes()), gap.0), (row.id, gap));
                 if gaps.len() as u64 > WANTS {
                     gaps.pop_last();

@@ -162,6 +162,18 @@ impl FeedRow {
         gaps
     }
 
+    /// The gaps, and of a forked feed also what is missing above all that is held and below the fork:
+    /// whoever took the proof before these entries is not told of them by a newer head.
+    pub(crate) fn missing(&self) -> Vec<(u64, u64)> {
+        let mut missing = self.gaps();
+        let next = self.runs.last().map_or(0, |run| run.1).saturating_add(1).max(self.floor);
+        let last = self.fork_seq.unwrap_or(0).saturating_sub(1);
+        if next <= last {
+            missing.push((next, last));
+        }
+        missing
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
         out.array(14).bytes(self.id.as_bytes()).uint(u64::from(self.branch));

@@ -1,7 +1,9 @@
 //! Two nodes that meet are the same a moment later.
 
+use thistle_engine::bundle::Frame;
 use thistle_engine::limits::FIRST_FLIGHT_BYTES;
 use thistle_engine::policy::CarryClass;
+use thistle_engine::segment::UnverifiedSegment;
 use thistle_engine::session::{Frames, Sentence};
 use thistle_engine::{InMemoryBackend, Input, Output, SessionEnding};
 
@@ -410,6 +412,48 @@ fn meet_two(
         open(all[usize::from(link)], u64::from(link), !dials, 0, link);
     }
     let mut wires: [VecDeque<(usize, u64, Vec<u8>)>; 3] = Default::default();
+#[test]
+fn what_lies_below_a_known_fork_is_asked_for_although_the_digests_are_equal() {
+    // One seed, two devices, which part after a hundred texts.
+    let (mut ana, mut copy) = (Device::new(1), Device::new(1));
+    let mut cy = Device::new(3);
+    for (device, way) in [(&mut ana, "one way"), (&mut copy, "another way")] {
+        device.write_many(texts(100));
+        device.write(way);
+        meet(device, &mut cy);
+    }
+    let feed = ana.feed();
+    // The proof and the first segment come; what lies between gets lost.
+    let (mut frames, mut first) = (Frames::default(), Vec::new());
+    frames.push(&cy.bundle_all());
+    while let Some(frame) = frames.poll().unwrap() {
+        let begins = match Sentence::decode(frame) {
+            Ok(Sentence::Carried(Frame::Segment(bytes))) => {
+                UnverifiedSegment::decode(bytes).unwrap().first_seq == 1
+            }
+            _ => true,
+        };
+        if begins {
+            first.extend(frames_of(frame));
+        }
+    }
+    for dials in [true, false] {
+        let mut bo = Device::new(if dials { 4 } else { 5 });
+        // A proof is kept of feeds that are held only.
+        bo.read(&first);
+        bo.read(&first);
+        let info = bo.reader().feeds().unwrap().into_iter().find(|info| info.feed == feed);
+        let info = info.unwrap();
+        assert_eq!((info.forked, info.head), (Some(103), 1));
+        let met = if dials { meet(&mut bo, &mut cy) } else { meet(&mut cy, &mut bo) };
+        assert_eq!(met.dialler.ending, SessionEnding::Done);
+        assert!(bo.export(&feed).len() >= 102, "{}", bo.export(&feed).len());
+        meet(&mut bo, &mut cy);
+        let met = meet(&mut bo, &mut cy);
+        assert_eq!((met.said.len(), met.dialler.sent, met.other.sent), (2, 0, 0));
+    }
+}
+
     let mut reports = Vec::new();
     for _ in 0..100_000 {
         for device in 0..3 {
