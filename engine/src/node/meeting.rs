@@ -123,6 +123,8 @@ pub(super) struct Meeting {
     given_forks: BTreeSet<u32>,
     /// Feeds that are left out between the two.
     left_out: BTreeSet<FeedId>,
+    /// Feeds that were declined in this session.
+    declined: BTreeSet<FeedId>,
     /// Bytes of entries that may still be sent.
     draw: u64,
     out: Vec<u8>,
@@ -190,6 +192,7 @@ impl Meeting {
             given_payloads: BTreeSet::new(),
             given_forks: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            declined: BTreeSet::new(),
             draw: if opened.known { u64::MAX } else { STRANGER_SEND_BYTES },
             out: Vec::new(),
             ready: true,

@@ -144,6 +144,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Leaves feeds out no more between this node and a known peer.
+    pub(crate) fn accept(&mut self, peer: &[u8; 32], feeds: &[FeedId]) -> Result<(), StoreError> {
+        let mut declines = self.txn.open_table(DECLINES)?;
+        for feed in feeds {
+            declines.remove(&pair(peer, feed.as_bytes()))?;
+        }
+        Ok(())
+    }
+
     /// Takes back what one side declined towards a peer, since its policy changed.
     pub(crate) fn reconsider(&mut self, peer: &[u8; 32], who: u8) -> Result<(), StoreError> {
         let mut declines = self.txn.open_table(DECLINES)?;

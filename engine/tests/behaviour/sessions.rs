@@ -180,6 +180,46 @@ fn unblocking_a_feed_lets_it_come() {
 }
 
 #[test]
+fn what_is_declined_is_declined_again_of_a_peer_that_forgot_it() {
+    // Bo remembers that it takes nothing of a feed; who has Ana's key now does not.
+    let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
+    let mut anew = Device::new(4);
+    cy.write_many(texts(20));
+    for device in [&mut ana, &mut anew] {
+        meet(device, &mut cy).clean();
+    }
+    bo.node.block(bo.now, &cy.feed()).unwrap();
+    meet(&mut ana, &mut bo);
+    let keys = (ana.feed().as_bytes()[0], bo.feed().as_bytes()[0]);
+    let met = crate::meet::meet_as(&mut anew, &mut bo, keys, Way::default());
+    assert_eq!((met.dialler.ending, met.dialler.sent), (SessionEnding::Done, 24));
+    let met = crate::meet::meet_as(&mut anew, &mut bo, keys, Way::default());
+    assert_eq!((met.dialler.ending, met.dialler.sent), (SessionEnding::Done, 0));
+    let met = crate::meet::meet_as(&mut anew, &mut bo, keys, Way::default());
+    assert_eq!(met.said.len(), 2, "{:?} {:?}", met.kinds(true), met.kinds(false));
+}
+
+#[test]
+fn a_decline_that_its_author_forgot_ends_when_the_feed_comes() {
+    // Bo declines a feed; who has Bo's key and policy now knows nothing of that, and holds it.
+    let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
+    let (mut anew, dan) = (Device::new(2), Device::new(4));
+    cy.write_many(texts(20));
+    meet(&mut ana, &mut cy).clean();
+    bo.node.block(bo.now, &cy.feed()).unwrap();
+    meet(&mut ana, &mut bo);
+    anew.node.block(anew.now, &dan.feed()).unwrap();
+    meet(&mut anew, &mut cy).clean();
+    for dials in [true, false] {
+        let met = if dials { meet(&mut anew, &mut ana) } else { meet(&mut ana, &mut anew) };
+        assert_eq!(met.dialler.ending, SessionEnding::Done);
+    }
+    let met = meet(&mut ana, &mut anew);
+    assert_eq!(met.said.len(), 2, "{:?} {:?}", met.kinds(true), met.kinds(false));
+    same(&ana, &anew, &[cy.feed()]);
+}
+
+#[test]
 fn a_larger_quota_lets_what_was_left_out_come() {
     let (mut ana, mut bo) = (Device::new(1), Device::new(2));
     bo.node.set_quota(bo.now, CarryClass::Stranger, 0).unwrap();
@@ -373,46 +413,6 @@ fn a_fork_found_by_meeting_is_told_and_both_agree() {
 }
 
 #[test]
-fn one_node_in_several_sessions_takes_everything_once() {
-    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
-    let mut author = Device::new(4);
-    author.write_many(texts(4_000));
-    meet(&mut author, &mut ana).clean();
-    meet(&mut author, &mut bo).clean();
-    for dials in [false, true] {
-        let mut hub_now = Device::new(if dials { 5 } else { 6 });
-        let reports = meet_two(&mut hub_now, [&mut ana, &mut bo], dials);
-        let duplicates: u64 = reports.iter().map(|report| report.duplicates).sum();
-        assert!(reports.iter().all(|report| report.ending == SessionEnding::Done), "{reports:?}");
-        assert_eq!(duplicates, 0, "{reports:?}");
-        assert_eq!(hub_now.export(&author.feed()), author.export(&author.feed()));
-    }
-}
-
-/// One device meets two others at the same time; tells what became of its sessions.
-fn meet_two(
-    hub: &mut Device,
-    others: [&mut Device; 2],
-    dials: bool,
-) -> Vec<thistle_engine::SessionReport> {
-    use std::collections::VecDeque;
-    let mut all: Vec<&mut Device> = vec![hub];
-    all.extend(others);
-    let give = |device: &mut Device, input: Input<'_>| {
-        device.node.handle(device.now, input).unwrap();
-    };
-    let open = |device: &mut Device, link, opener, peer: u8, binding: u8| {
-        let (peer, binding) = ([peer; 32], &[binding; 32]);
-        let input =
-            Input::LinkOpened { link, opener, peer, binding, known: true, via: "a meeting" };
-        device.node.handle(device.now, input).unwrap();
-    };
-    for link in [1_u8, 2] {
-        open(all[0], u64::from(link), dials, link, link);
-        open(all[usize::from(link)], u64::from(link), !dials, 0, link);
-    }
-    let mut wires: [VecDeque<(usize, u64, Vec<u8>)>; 3] = Default::default();
-#[test]
 fn what_lies_below_a_known_fork_is_asked_for_although_the_digests_are_equal() {
     // One seed, two devices, which part after a hundred texts.
     let (mut ana, mut copy) = (Device::new(1), Device::new(1));
@@ -454,6 +454,46 @@ fn what_lies_below_a_known_fork_is_asked_for_although_the_digests_are_equal() {
     }
 }
 
+#[test]
+fn one_node_in_several_sessions_takes_everything_once() {
+    let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+    let mut author = Device::new(4);
+    author.write_many(texts(4_000));
+    meet(&mut author, &mut ana).clean();
+    meet(&mut author, &mut bo).clean();
+    for dials in [false, true] {
+        let mut hub_now = Device::new(if dials { 5 } else { 6 });
+        let reports = meet_two(&mut hub_now, [&mut ana, &mut bo], dials);
+        let duplicates: u64 = reports.iter().map(|report| report.duplicates).sum();
+        assert!(reports.iter().all(|report| report.ending == SessionEnding::Done), "{reports:?}");
+        assert_eq!(duplicates, 0, "{reports:?}");
+        assert_eq!(hub_now.export(&author.feed()), author.export(&author.feed()));
+    }
+}
+
+/// One device meets two others at the same time; tells what became of its sessions.
+fn meet_two(
+    hub: &mut Device,
+    others: [&mut Device; 2],
+    dials: bool,
+) -> Vec<thistle_engine::SessionReport> {
+    use std::collections::VecDeque;
+    let mut all: Vec<&mut Device> = vec![hub];
+    all.extend(others);
+    let give = |device: &mut Device, input: Input<'_>| {
+        device.node.handle(device.now, input).unwrap();
+    };
+    let open = |device: &mut Device, link, opener, peer: u8, binding: u8| {
+        let (peer, binding) = ([peer; 32], &[binding; 32]);
+        let input =
+            Input::LinkOpened { link, opener, peer, binding, known: true, via: "a meeting" };
+        device.node.handle(device.now, input).unwrap();
+    };
+    for link in [1_u8, 2] {
+        open(all[0], u64::from(link), dials, link, link);
+        open(all[usize::from(link)], u64::from(link), !dials, 0, link);
+    }
+    let mut wires: [VecDeque<(usize, u64, Vec<u8>)>; 3] = Default::default();
     let mut reports = Vec::new();
     for _ in 0..100_000 {
         for device in 0..3 {

@@ -98,9 +98,12 @@ impl Node {
         taken: &[Taken],
     ) -> Result<(), Stop> {
         let mut declined = BTreeSet::new();
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut held) = (BTreeSet::new(), BTreeSet::new());
         for (piece, (outcome, fork_seq)) in staged.iter().zip(taken) {
             let (feed, entries) = (piece.feed(), piece.entries());
+            if entries > 0 && matches!(outcome, Outcome::New(_) | Outcome::Known) {
+                held.insert(feed);
+            }
             if let Piece::Segment(segment) = piece {
                 self.answer_fork(meeting, segment)?;
             }
@@ -152,6 +155,7 @@ impl Node {
         }
         self.ask_for_gaps(meeting, &touched)?;
         self.say_declined(now, meeting, declined)?;
+        self.take_up(now, meeting, held)?;
         let most = meeting.fresh.saturating_add(REPEATED_BYTES);
         if meeting.repeated > most { Err(SessionFault::Repeats.into()) } else { Ok(()) }
     }
@@ -185,7 +189,9 @@ impl Node {
         meeting: &mut Meeting,
         mut feeds: BTreeSet<FeedId>,
     ) -> Result<(), Stop> {
-        feeds.retain(|feed| meeting.left_out.insert(*feed));
+        // Also what was declined before this session: a peer that sends it does not know that.
+        feeds.retain(|feed| meeting.declined.insert(*feed));
+        meeting.left_out.extend(&feeds);
         let feeds: Vec<FeedId> = feeds.into_iter().collect();
         if feeds.is_empty() {
             return Ok(());
@@ -198,6 +204,27 @@ impl Node {
         let at_once = usize::try_from(DECLINED_PER_FRAME).unwrap_or(usize::MAX);
         for feeds in feeds.chunks(at_once) {
             meeting.say(&Sentence::Decline { lasts: meeting.known, feeds: feeds.to_vec() });
+        }
+        Ok(())
+    }
+
+    /// Leaves feeds out no more of which the peer sends what is held here: whichever side declined
+    /// them, that is over, and nobody said so.
+    fn take_up(
+        &mut self,
+        now: Now,
+        meeting: &mut Meeting,
+        mut feeds: BTreeSet<FeedId>,
+    ) -> Result<(), Stop> {
+        feeds.retain(|feed| !meeting.declined.contains(feed) && meeting.left_out.remove(feed));
+        if feeds.is_empty() {
+            return Ok(());
+        }
+        meeting.moved = true;
+        if meeting.known {
+            let (peer, feeds) = (meeting.peer, feeds.into_iter().collect::<Vec<_>>());
+            self.settled = false;
+            self.store.write(now, |writer| writer.accept(&peer, &feeds))?;
         }
         Ok(())
     }
