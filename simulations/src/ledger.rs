@@ -149,11 +149,13 @@ impl Ledger {
         let before = std::mem::take(&mut self.entries);
         for (name, entry) in &holdings.entries {
             let Some(info) = holdings.feeds.get(&name.0) else { continue };
-            // What comes later of an own feed that forked was written by a copy of this device.
+            // What comes later of an own feed that forked was written by a copy of this device; and
+            // what stands beyond a gap by this one, before it was put back from an old copy.
+            let island = name.1 > info.head;
             let was_own = before.get(name).is_some_and(|told| told.own);
-            let own = was_own || (info.own && info.forked.is_none());
+            let own = was_own || (info.own && info.forked.is_none() && !island);
             let (ttl, here, class) = (entry.ttl, entry.here, info.class);
-            let told = Told { own, ttl, here, class, island: name.1 > info.head };
+            let told = Told { own, ttl, here, class, island };
             self.entries.insert(*name, told);
         }
         self.taken_back.extend(&holdings.taken_back);
