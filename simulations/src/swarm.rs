@@ -93,10 +93,16 @@ pub enum Sabotage {
     Unheard,
     /// While all heal by meeting, everybody lies about the age of everything.
     Aging,
+    /// Links are cut although nobody did anything to them.
+    Severed,
+    /// Bundles are taken to be asked for half as large as they are.
+    Tight,
 }
 
 /// Makes the second sequence of a world out of its seed.
 const ETHER: u64 = 0x6d65_6574_696e_6773;
+/// Makes the sequence out of it that says how much links carry.
+const WIDTH: u64 = 0x7769_6474_6800_0000;
 
 /// A world of nodes.
 #[derive(Debug)]
@@ -155,9 +161,11 @@ impl Swarm {
     }
 
     fn drawn(seed: u64) -> (Options, Seed, Seed) {
+        let mut width = Seed::new(seed ^ WIDTH);
         let (mut seed, mut ether) = (Seed::new(seed), Seed::new(seed ^ ETHER));
         let mut options = Options::draw(&mut seed);
         options.meetings = Meetings::draw(&mut ether);
+        options.meetings.narrow(&mut width);
         (options, seed, ether)
     }
 
@@ -176,6 +184,10 @@ impl Swarm {
             Sabotage::Forged | Sabotage::Twice | Sabotage::Repeats | Sabotage::Mute => {
                 options.meetings.often = 50;
             }
+            Sabotage::Severed => {
+                (options.meetings.often, options.meetings.cut) = (50, 60);
+            }
+            Sabotage::Tight => options.small = 100,
             Sabotage::Chatty | Sabotage::Unheard | Sabotage::Aging => {
                 options.among_liars();
             }
@@ -445,7 +457,8 @@ impl Swarm {
         let written = written.unwrap_or_default();
         for entry in written.iter().filter(|_| ttl > 0) {
             let name = (entry.feed, entry.seq, *entry.id.as_bytes());
-            self.born.insert(name, (self.minutes, u64::from(ttl) * 60));
+            let born = self.minutes + self.ms / 60_000;
+            self.born.insert(name, (born, u64::from(ttl) * 60));
         }
         let last = written.last().map(|written| written.seq);
         if let (true, Some(device)) = (plaza, self.devices.get_mut(at)) {
@@ -516,7 +529,8 @@ impl Swarm {
         }
         let Some(home) = self.home(from) else { return Ok(()) };
         let mut bytes = home.bundle(&request)?;
-        if request.max_bytes.is_some_and(|limit| bytes.len() as u64 > limit) {
+        let part = if self.is(Sabotage::Tight) { 2 } else { 1 };
+        if request.max_bytes.is_some_and(|limit| bytes.len() as u64 > limit / part) {
             self.breaks(from, [format!("a bundle of {} bytes over its limit", bytes.len())]);
         }
         self.check_difference(from, request.for_peer.as_ref(), &bytes);

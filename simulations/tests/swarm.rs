@@ -69,6 +69,8 @@ fn every_checker_sees_its_promise_broken() {
         (Sabotage::Chatty, "with nothing to say"),
         (Sabotage::Unheard, "no convergence"),
         (Sabotage::Aging, "no convergence"),
+        (Sabotage::Severed, "ended so"),
+        (Sabotage::Tight, "over its limit"),
     ] {
         let seen = (1..=40).find(|seed| {
             // On a page that was never written the store may stop with a panic: that is seen, but

@@ -9,7 +9,7 @@ use thistle_engine::limits::SILENCE_MS;
 use thistle_engine::policy::CarryClass;
 use thistle_engine::{Event, Input, Output, SessionEnding, SessionReport, WriteError};
 
-use super::link::{End, Fate, Link, changed, cut_short};
+use super::link::{End, Fate, Link, changed, cut_short, damage};
 use super::{Sabotage, Swarm};
 
 /// Moments after which links that are left alone have to be over.
@@ -216,6 +216,7 @@ impl Swarm {
     }
 
     fn arrive(&mut self, number: u64, from: usize) -> Result<(), WriteError> {
+        let severed = self.is(Sabotage::Severed);
         let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
         let Some(Some((_, piece))) = link.ends.get_mut(from).map(|end| end.out.pop_front()) else {
             return Ok(());
@@ -234,13 +235,12 @@ impl Swarm {
         link.arrived += 1;
         if link.fate.damaged == Some(link.arrived) && !bytes.is_empty() {
             let (at, bit) = (self.seed.index(bytes.len()), self.seed.below(8));
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 1 << bit;
-            }
+            let next = link.ends.get_mut(from).and_then(|end| end.out.front_mut());
+            damage(&mut bytes, next.and_then(|next| next.1.as_mut()), at, bit);
             link.spoilt = true;
         }
         if link.fate.cut == Some(link.arrived) {
-            link.spoilt = true;
+            link.spoilt |= !severed;
             cut_short(&mut bytes, &mut self.seed);
             for (end, lost) in [(from, true), (1 - from, self.seed.chance(1, 2))] {
                 let due = self.ms + self.seed.below(self.options.meetings.latency);
@@ -313,7 +313,8 @@ impl Swarm {
     fn send(&mut self, at: usize, life: u64, number: u64, mut bytes: Vec<u8>) -> bool {
         let forged = self.is(Sabotage::Forged);
         let twice = self.is(Sabotage::Twice);
-        let due = self.ms + self.seed.below(self.options.meetings.latency);
+        let (now, bandwidth) = (self.ms, self.options.meetings.bandwidth);
+        let takes = self.seed.below(self.options.meetings.latency);
         let Some(link) = self.links.get_mut(&number) else { return false };
         let Some(from) = link.end_of(at, life) else { return false };
         if forged && let Some(last) = bytes.last_mut() {
@@ -325,6 +326,7 @@ impl Swarm {
         }
         let eager = link.fate.eager;
         if let Some(end) = link.ends.get_mut(from) {
+            let due = end.leave(now, bytes.len(), bandwidth) + takes;
             end.post(due, Some(bytes));
         }
         self.breaks(at, found);

@@ -17,7 +17,7 @@ use crate::Seed;
 pub(super) struct Fate {
     /// It is cut while so many pieces have been on their way.
     pub(super) cut: Option<u64>,
-    /// Bits of this piece are wrong: the one who sent it is not what it seems.
+    /// This piece does not come as it was sent: whoever carries it is not what it seems.
     pub(super) damaged: Option<u64>,
     /// Whatever crosses it is said to be of the highest age that can be claimed.
     pub(super) aged: bool,
@@ -58,6 +58,8 @@ pub(super) struct End {
     pub(super) known: bool,
     /// What is on its way to the other end, and when it arrives; none: nothing more comes.
     pub(super) out: VecDeque<(u64, Option<Vec<u8>>)>,
+    /// When the link is free for what is sent next.
+    free: u64,
     pub(super) report: Option<SessionReport>,
     /// The device is not there any more, or not as it was.
     pub(super) gone: bool,
@@ -74,6 +76,7 @@ impl End {
             life,
             known,
             out: VecDeque::new(),
+            free: 0,
             report: None,
             gone: false,
             frames: Frames::default(),
@@ -85,6 +88,13 @@ impl End {
     /// Whether nothing can be expected of it any more.
     pub(super) const fn is_over(&self) -> bool {
         self.gone || self.report.is_some()
+    }
+
+    /// When bytes that are sent now have left, on a link that carries so many in a millisecond.
+    pub(super) fn leave(&mut self, now: u64, bytes: usize, bandwidth: u64) -> u64 {
+        let takes = (bytes as u64).checked_div(bandwidth).unwrap_or(0);
+        self.free = self.free.max(now).saturating_add(takes);
+        self.free
     }
 
     /// Puts something behind what is on its way.
@@ -193,6 +203,21 @@ pub(super) fn changed(bytes: &[u8], fate: Fate) -> Vec<u8> {
         out.extend(said);
     }
     out
+}
+
+/// A piece that does not come as it was sent: some bit of it is another one, it is lost, it comes
+/// twice, or the next one overtakes it.
+pub(super) fn damage(bytes: &mut Vec<u8>, next: Option<&mut Vec<u8>>, at: usize, bit: u64) {
+    match (at.wrapping_add(bytes.len()) % 4, next) {
+        (1, _) => bytes.clear(),
+        (2, _) => bytes.extend_from_within(..),
+        (3, Some(next)) => std::mem::swap(bytes, next),
+        _ => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << bit;
+            }
+        }
+    }
 }
 
 /// What is left of a piece when its link is cut: nothing, some frames, or any part of it.

@@ -64,9 +64,11 @@ pub struct Meetings {
     pub crowd: u64,
     /// Most milliseconds for which a piece is on its way.
     pub latency: u64,
+    /// Bytes that a link carries in a millisecond; 0: as many as there are.
+    pub bandwidth: u64,
     /// A link is cut.
     pub cut: u64,
-    /// What crosses it has wrong bits.
+    /// A piece that crosses it has wrong bits, is lost, comes twice or is overtaken by the next.
     pub damaged: u64,
     /// Whoever is at the other end lies about the age of everything.
     pub aged: u64,
@@ -84,6 +86,7 @@ impl Meetings {
         often: 0,
         crowd: 1,
         latency: 1,
+        bandwidth: 0,
         cut: 0,
         damaged: 0,
         aged: 0,
@@ -107,12 +110,20 @@ impl Meetings {
             often: 5 + seed.below(45),
             crowd: 1 + seed.below(4),
             latency: 1 << seed.below(14),
+            bandwidth: 0,
             cut,
             damaged,
             aged,
             strangers,
             busy,
             heals: seed.chance(1, 2),
+        }
+    }
+
+    /// Draws how much links carry, from a sequence of its own too.
+    pub fn narrow(&mut self, seed: &mut Seed) {
+        if seed.chance(1, 3) {
+            self.bandwidth = 16 << seed.below(9);
         }
     }
 }
@@ -199,6 +210,7 @@ impl fmt::Display for Options {
             let Meetings { often, crowd, latency, .. } = meetings;
             write!(f, ", meetings {often} of {crowd} within {latency} ms")?;
             for (name, chance) in [
+                ("bytes a ms", meetings.bandwidth),
                 ("cut", meetings.cut),
                 ("damaged", meetings.damaged),
                 ("aged", meetings.aged),

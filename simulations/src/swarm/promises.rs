@@ -270,7 +270,8 @@ impl Swarm {
                 ));
             }
             let Some((born, _)) = self.born.get(name) else { continue };
-            let age = self.minutes.saturating_sub(*born);
+            let now = self.minutes + self.ms.div_ceil(60_000);
+            let age = now.saturating_sub(*born);
             if honest && age < life {
                 found.push(format!(
                     "{:?} {} expired after {age} of {life} minutes of the world",
