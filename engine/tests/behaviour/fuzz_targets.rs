@@ -35,6 +35,8 @@ laws! {
     bundle: 1_500,
     order: 25_000,
     ingest: 80,
+    session: 300,
+    reconcile: 3_000,
 }
 
 fn obeyed(name: &str, seeds: u64) {

@@ -9,6 +9,7 @@
 
 mod files;
 mod ingest;
+mod meetings;
 mod signed;
 mod texts;
 mod world;
@@ -40,6 +41,8 @@ pub(crate) const LAWS: &[(&str, Law)] = &[
     ("bundle", files::bundle),
     ("order", order),
     ("ingest", ingest::ingest),
+    ("session", meetings::session),
+    ("reconcile", meetings::reconcile),
 ];
 
 /// Prefixes of longer bytes that are tried.

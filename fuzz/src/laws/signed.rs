@@ -30,11 +30,7 @@ pub(super) fn segment(bytes: &[u8]) {
     check(&segment);
     let key = key_for(&segment.feed);
     let certificate = certified(&segment, &key.feed());
-    let mut mended = UnverifiedSegment { feed: key.feed(), ..segment };
-    if let (Some(payload), Some(first)) = (&certificate, mended.items.first_mut()) {
-        first.body = Body::Here(payload);
-    }
-    sign(&mut mended);
+    let mended = mended(segment, certificate.as_deref());
     let (first, last) = (mended.first_seq, mended.last_seq());
     let due = if last > window(first).1 {
         Err(Reject::CrossesWindow { first, last })
@@ -48,6 +44,26 @@ pub(super) fn segment(bytes: &[u8]) {
         check(&mended);
         refuse_edits(&mended);
     }
+}
+
+/// The segment as the owner of the feed that stands in for its own would send it.
+fn mended<'a>(
+    segment: UnverifiedSegment<'a>,
+    certificate: Option<&'a [u8]>,
+) -> UnverifiedSegment<'a> {
+    let mut mended = UnverifiedSegment { feed: key_for(&segment.feed).feed(), ..segment };
+    if let (Some(payload), Some(first)) = (certificate, mended.items.first_mut()) {
+        first.body = Body::Here(payload);
+    }
+    sign(&mut mended);
+    mended
+}
+
+/// The bytes of a segment, signed anew.
+pub(super) fn signed_anew(bytes: &[u8]) -> Option<Vec<u8>> {
+    let segment = UnverifiedSegment::decode(bytes).ok()?;
+    let certificate = certified(&segment, &key_for(&segment.feed).feed());
+    Some(mended(segment, certificate.as_deref()).encode())
 }
 
 fn verify(segment: &UnverifiedSegment<'_>) -> Result<(), Reject> {
