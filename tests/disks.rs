@@ -122,9 +122,17 @@ fn a_disk_that_takes_no_changes_is_said_so() {
     if !disk.remount("ro") {
         return;
     }
-    for words in [&["write", "during"][..], &["query"], &["doctor"]] {
+    for words in [&["write", "during"][..], &["retract", "2"], &["compact"]] {
         home.run(words).fails(STORE).says("hint: the disk takes no changes");
     }
+    for words in [&["query"][..], &["read"], &["feeds"], &["status"], &["doctor"]] {
+        home.run(words).good();
+    }
+    assert_eq!(ids(&home, &feed), [id.as_str()], "exported");
+    let copy = outside.path().join("copy");
+    home.call(&["backup"]).arg(&copy).run().good();
+    let carried = outside.path().join("carried.thistle");
+    home.call(&["bundle", "create", "--plain"]).arg(&carried).run().good();
     let other = Home::at(disk.path().join("other"));
     other.run(&["init", "--name", "Other"]).fails(STORE).says("hint: the disk takes no changes");
     let (reader, ..) = Home::create(outside.path().join("reader"), "Reader");

@@ -108,6 +108,8 @@ pub(crate) struct Context {
     pub(crate) facts: Facts,
     /// The node.
     pub(crate) host: Host,
+    /// What stands for the node where the store is open to be read alone.
+    pub(crate) reading: Option<Reader>,
     /// The way to other nodes.
     pub(crate) net: Arc<Net>,
     /// The process that waits for it, if that is another one.
@@ -149,9 +151,10 @@ impl Context {
         }
     }
 
-    /// A snapshot to read from.
-    pub(crate) fn reader(&self) -> Result<Reader, CliError> {
-        self.host.reader()
+    /// A snapshot to read from. Whoever has read what it needs drops it before it prints: where
+    /// there is no node, it keeps others from writing.
+    pub(crate) fn reader(&mut self) -> Result<Reader, CliError> {
+        self.reading.take().map_or_else(|| self.host.reader(), Ok)
     }
 
     /// A snapshot in which little is without an index and nothing overdue is left.
@@ -159,7 +162,7 @@ impl Context {
     /// On a disk that is all but full nothing is tidied, since a failed write would keep the
     /// command from reading what is there.
     pub(crate) fn tidy_reader(&mut self) -> Result<Reader, CliError> {
-        if !home::has_room(&self.host.home()) {
+        if self.reading.is_some() || !home::has_room(&self.host.home()) {
             return self.reader();
         }
         self.tidy(TIDY_STEPS)?;

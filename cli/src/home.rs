@@ -16,7 +16,7 @@ use thistle_engine::account::AccountKey;
 use thistle_engine::content::Carry;
 use thistle_engine::key::Seed;
 use thistle_engine::time::Now;
-use thistle_engine::{Node, Setup, StoreError};
+use thistle_engine::{Node, Reader, Setup, StoreError};
 
 use crate::disk::{Disk, Passing};
 use crate::log;
@@ -48,11 +48,24 @@ pub(crate) struct Unsettled {
     passing: Passing,
 }
 
+/// What a command does with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It reads, and is done at once: while nothing waits to be tidied, opening to read is enough.
+    Glance,
+    /// It reads, perhaps for long, and serves others meanwhile, unless the disk takes no changes.
+    Read,
+    /// It writes.
+    Write,
+}
+
 /// What came of opening the store.
 #[derive(Debug)]
 pub(crate) enum Opened {
     /// It is ours.
     Node(Box<Node>),
+    /// It can be read, and nobody can write it meanwhile.
+    Reader(Box<Reader>),
     /// Another process holds it.
     Taken,
 }
@@ -190,9 +203,17 @@ impl Home {
     }
 
     /// Opens the store.
-    pub(crate) fn open(&self, now: Now) -> Result<Opened, CliError> {
+    pub(crate) fn open(&self, now: Now, purpose: Use) -> Result<Opened, CliError> {
+        if purpose == Use::Glance
+            && let Some(opened) = self.look(now, true)?
+        {
+            return Ok(opened);
+        }
         let file = match OpenOptions::new().read(true).write(true).open(self.store()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.missing()),
+            Err(error) if purpose != Use::Write && is_unchangeable(&error) => {
+                return self.look(now, false)?.ok_or_else(|| self.unreachable(&error));
+            }
             Err(error) => return Err(self.unreachable(&error)),
             Ok(file) => file,
         };
@@ -205,6 +226,26 @@ impl Home {
                 Ok(Opened::Node(Box::new(node)))
             }
             Err(StoreError::Taken) => Ok(Opened::Taken),
+            Err(error) => Err(self.store_fault(&error)),
+        }
+    }
+
+    /// Opens the store to read it as it is, if it can be. `tidy`: and if nothing waits to be done.
+    fn look(&self, now: Now, tidy: bool) -> Result<Option<Opened>, CliError> {
+        // What is wrong with the file is told where it is opened to be written.
+        let Ok(file) = File::open(self.store()) else { return Ok(None) };
+        let begun = Instant::now();
+        let bytes = file.metadata().map_or(0, |found| found.len());
+        let opened = Disk::new(file).and_then(|disk| {
+            let Some(reader) = Reader::open(disk, CACHE_BYTES, now)? else { return Ok(None) };
+            Ok((!tidy || reader.is_tidy()?).then_some(reader))
+        });
+        match opened {
+            Ok(reader) => Ok(reader.map(|reader| {
+                log::opened(bytes, begun);
+                Opened::Reader(Box::new(reader))
+            })),
+            Err(StoreError::Taken) => Ok(Some(Opened::Taken)),
             Err(error) => Err(self.store_fault(&error)),
         }
     }
@@ -232,6 +273,11 @@ impl Home {
         )
         .hint("wait until it is done, or end it, and try again")
     }
+}
+
+/// Whether a file cannot be opened to be written, and perhaps to be read.
+fn is_unchangeable(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
 }
 
 /// Says what is wrong with the store in `home`, and what to do.

@@ -91,6 +91,12 @@ impl Host {
         Ok((host, HostThread(thread)))
     }
 
+    /// Stands where there is no node, and refuses every step.
+    pub(crate) fn absent(home: &Path) -> Self {
+        let fault = CliError::new(Kind::Store, "the store is open to be read alone");
+        Self { steps: channel().0, home: home.into(), fault: Arc::new(OnceLock::from(fault)) }
+    }
+
     /// Does one step on the node and waits for what it gives.
     pub(crate) fn step<T: Send + 'static>(
         &self,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thistle_engine::Node;
+use thistle_engine::{Node, Reader};
 
 use crate::args::{self, Args, Bundle, Command, Debug};
 use crate::commands::{
@@ -22,7 +22,7 @@ use crate::context::{Context, Shared, Streams};
 use crate::control::{self, Asked, Request, Serve, Server};
 use crate::debug;
 use crate::facts::Facts;
-use crate::home::{Home, Opened};
+use crate::home::{Home, Opened, Use};
 use crate::host::Host;
 use crate::log;
 use crate::net::Net;
@@ -119,6 +119,11 @@ fn with_home(args: Args, words: Vec<OsString>, mut streams: Streams) -> u8 {
         Err(error) => conclude(&mut streams, Err(error)),
         Ok(Entered::Served(code)) => conclude(&mut streams, Ok(code)),
         Ok(Entered::Holding(held)) => hold(args.command, *held, streams),
+        Ok(Entered::Reading(reader, home, facts)) => {
+            let (host, net) = (Host::absent(home.path()), Net::new());
+            let (reading, input, caller) = (Some(*reader), None, None);
+            perform(args.command, Context { streams, input, facts, host, reading, net, caller })
+        }
     }
 }
 
@@ -128,6 +133,8 @@ enum Entered {
     Served(u8),
     /// The store is ours.
     Holding(Box<Held>),
+    /// The store can be read.
+    Reading(Box<Reader>, Home, Facts),
 }
 
 /// What the holder of the store has in hand.
@@ -144,7 +151,7 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
     let home = Home::locate(args.home.as_deref(), facts.folder())?;
     let input = commands::input::read(&args.command, &home, streams)?;
     let request = Request::new(words, input, facts);
-    let begun = Instant::now();
+    let (begun, purpose) = (Instant::now(), purpose_of(&args.command));
     loop {
         let asked = control::ask(&home.socket(), &request, streams)?;
         log::asked(asked.name());
@@ -159,7 +166,10 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
                 )
                 .hint("look with `thistle query` whether it was done, and run it again if not"));
             }
-            Asked::Cut { .. } | Asked::Nobody => match home.open(request.facts.now())? {
+            Asked::Cut { .. } | Asked::Nobody => match home.open(request.facts.now(), purpose)? {
+                Opened::Reader(reader) => {
+                    return Ok(Entered::Reading(reader, home, request.facts));
+                }
                 Opened::Node(node) => {
                     let Request { input, facts, .. } = request;
                     return Ok(Entered::Holding(Box::new(Held {
@@ -177,6 +187,16 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
             return Err(home.busy());
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// What a command does with the store.
+const fn purpose_of(command: &Command) -> Use {
+    match command {
+        Command::Query(_) | Command::Read(_) | Command::Feeds | Command::Status => Use::Glance,
+        Command::Export(_) | Command::Backup(_) | Command::Bundle(Bundle::Create(_)) => Use::Read,
+        Command::Doctor(args) if !args.repair => Use::Read,
+        _ => Use::Write,
     }
 }
 
@@ -202,8 +222,9 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
     };
     let server = Server::start(home.socket(), serve);
     let (watched, mut err) = (facts.watched, streams.err.clone());
-    let own = Arc::clone(&net);
-    let code = perform(command, Context { streams, input, facts, host, net: own, caller: None });
+    let (net_of, reading, caller) = (Arc::clone(&net), None, None);
+    let context = Context { streams, input, facts, host, reading, net: net_of, caller };
+    let code = perform(command, context);
     if let Some(server) = server {
         server.finish(|| {
             if watched {
@@ -238,7 +259,8 @@ fn serve(
                 return control::NOT_FOR_OTHERS;
             }
             let (host, net, caller) = (host.clone(), Arc::clone(net), Some(caller));
-            let context = Context { streams, input, facts, host, net, caller };
+            let reading = None;
+            let context = Context { streams, input, facts, host, reading, net, caller };
             let code = perform(args.command, context);
             log::done(code, begun);
             code

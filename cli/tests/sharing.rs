@@ -67,6 +67,25 @@ fn a_second_command_works_while_a_long_one_runs() {
 }
 
 #[test]
+fn a_short_look_changes_nothing_and_keeps_nobody_waiting() {
+    let world = World::new();
+    let home = world.home("ana");
+    fill(&world, &home);
+    home.ok(&["query", "--limit", "1"]);
+    let store = || std::fs::read(home.path().join("store.redb")).unwrap();
+    let before = store();
+    for words in [&["query"][..], &["read"], &["feeds"], &["status"], &["query", "--text", "7"]] {
+        home.ok(words);
+        assert!(store() == before, "{words:?} changed the store");
+    }
+    // Whoever prints for long has read before.
+    let stalled = Stalled::start(home.call(&["query", "--json"]));
+    home.ok(&["write", "meanwhile"]);
+    assert_eq!(stalled.finish().lines().count(), 600, "it saw one moment");
+    assert_eq!(texts(&home.lines(&["query", "--limit", "1"])), ["meanwhile"]);
+}
+
+#[test]
 fn who_asks_need_not_wait_for_a_reader_that_stands_still() {
     let world = World::new();
     let home = world.home("ana");

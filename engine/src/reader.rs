@@ -14,9 +14,10 @@ use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
 use crate::store::{
-    ALL_PLACES, Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend,
-    StoreError, find, heads_of, profiles, run,
+    ALL_PLACES, Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend, Store,
+    StoreError, find, heads_of, is_due, profiles, run,
 };
+use crate::time::Now;
 
 pub use audit::{Checked, Finding};
 pub use gather::{BundleRequest, BundleSource, Gathered};
@@ -113,6 +114,24 @@ pub struct Status {
 impl Reader {
     pub(crate) const fn new(snapshot: Snapshot) -> Self {
         Self { snapshot }
+    }
+
+    /// Opens a store that no node has open, to read one moment of it; nothing on the disk changes,
+    /// and nobody can open it to write until the reader is dropped. None: a node has to open it
+    /// first, since it was not closed in order, is of another version, or is a backup.
+    pub fn open(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Option<Self>, StoreError> {
+        Ok(Store::look(disk, cache_bytes, now)?.map(Self::new))
+    }
+
+    /// Whether an idle node would find nothing to do: what is here is indexed, all but a few, and
+    /// nothing is overdue.
+    pub fn is_tidy(&self) -> Result<bool, StoreError> {
+        let minutes = self.snapshot.known().minutes();
+        Ok(!self.snapshot.is_due(minutes)? && !is_due(&self.snapshot)?)
     }
 
     /// The device's own feed.

@@ -128,7 +128,7 @@ fn me(ctx: &mut Context) -> Result<(thistle_engine::key::Seed, Address), CliErro
 }
 
 fn remembered(ctx: &Context) -> Result<Vec<Remembered>, CliError> {
-    ctx.reader()?.peers().map_err(|error| ctx.host.fault(&error))
+    ctx.host.reader()?.peers().map_err(|error| ctx.host.fault(&error))
 }
 
 fn place_of(known: &Remembered) -> Option<SocketAddr> {

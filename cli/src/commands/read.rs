@@ -19,7 +19,7 @@ pub(crate) fn read(ctx: &mut Context, args: &args::Read) -> Result<u8, CliError>
     };
     let reader = ctx.tidy_reader()?;
     let people = People::of(&reader).map_err(|error| ctx.host.fault(&error))?;
-    answer(ctx, &query, &reader, &people)
+    answer(ctx, &query, reader, &people)
 }
 
 /// `query`.
@@ -56,16 +56,18 @@ pub(crate) fn query(ctx: &mut Context, args: &args::Query) -> Result<u8, CliErro
             args::Order::Arrival => Order::Arrival,
         },
     };
-    answer(ctx, &query, &reader, &people)
+    answer(ctx, &query, reader, &people)
 }
 
 fn answer(
     ctx: &mut Context,
     query: &Query,
-    reader: &Reader,
+    reader: Reader,
     people: &People,
 ) -> Result<u8, CliError> {
-    for hit in reader.query(query).map_err(|error| ctx.host.fault(&error))? {
+    let hits = reader.query(query).map_err(|error| ctx.host.fault(&error))?;
+    drop(reader);
+    for hit in hits {
         if ctx.json() {
             ctx.streams.object(&show::hit_fields(&hit, people))?;
         } else {

@@ -17,6 +17,7 @@ pub(crate) fn status(ctx: &mut Context) -> Result<u8, CliError> {
     let fault = |error| ctx.host.fault(&error);
     let (me, status) = (reader.me().map_err(fault)?, reader.status().map_err(fault)?);
     let left_out = reader.left_out().map_err(fault)?;
+    drop(reader);
     if ctx.json() {
         ctx.streams.object(&show::status_fields(&me, &status, &left_out))?;
     } else {

@@ -178,6 +178,31 @@ impl Store {
         Ok(store)
     }
 
+    /// Takes a snapshot of a store that nobody writes, and changes nothing on the disk. None: it has
+    /// to be opened to be written first, to be brought up to date or to be told what is wrong.
+    pub(crate) fn look(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        now: Now,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        use redb::ReadableDatabase;
+        let mut builder = Database::builder();
+        let opened = builder.set_cache_size(cache_bytes).open_read_only_with_backend(disk);
+        let db = match opened.map_err(redb::Error::from) {
+            Ok(db) => db,
+            Err(redb::Error::DatabaseAlreadyOpen) => return Err(StoreError::Taken),
+            Err(_) => return Ok(None),
+        };
+        let snapshot = Snapshot::new(db.begin_read()?, Known(0));
+        let is_old = !snapshot.version().is_ok_and(|version| version == STORE_VERSION);
+        if is_old || snapshot.meta(BACKUP)?.is_some() {
+            return Ok(None);
+        }
+        let mut clock = snapshot.clock()?;
+        clock.advance(now);
+        Ok(Some(Snapshot::new(snapshot.txn, clock.known())))
+    }
+
     fn of(db: Database, now: Now) -> Result<Self, StoreError> {
         let mut store = Self { db, clock: KnownClock::new(now), upgraded_from: None };
         let found = store.snapshot()?.version()?;

@@ -1,5 +1,5 @@
 //! Goal: a backup holds everything of one moment, whoever opens one goes on in a new feed and hurts
-//! nobody, a spoiled one is refused, and compacting loses nothing. Method: disks in memory that can
+//! nobody, a spoiled one is refused, compacting loses nothing, and reading alone changes nothing. Method: disks in memory that can
 //! be opened again, cut and spoiled.
 
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::common::{CACHE, Device, Exported, account, setup, start};
 use thistle_engine::key::{FeedId, Seed};
 use thistle_engine::policy::CarryClass;
-use thistle_engine::{Event, FeedInfo, Node, Output, Query, StorageBackend, StoreError};
+use thistle_engine::{Event, FeedInfo, Node, Output, Query, Reader, StorageBackend, StoreError};
 
 /// A disk in memory. Its clones are the same disk.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +61,12 @@ fn device(number: u8, disk: Disk) -> Device {
 }
 
 fn backup(device: &Device) -> Disk {
+    backup_of(&device.reader())
+}
+
+fn backup_of(reader: &Reader) -> Disk {
     let disk = Disk::default();
-    assert!(device.reader().back_up(disk.clone(), CACHE, &mut |_, _| true).unwrap());
+    assert!(reader.back_up(disk.clone(), CACHE, &mut |_, _| true).unwrap());
     disk
 }
 
@@ -303,4 +307,69 @@ fn compacting_gives_room_back_and_loses_nothing() {
     let b = Device { node, now: start(), events: Vec::new() };
     assert_eq!(b.export(&a.feed()), a.export(&a.feed()));
     b.check();
+}
+
+#[test]
+fn a_store_is_read_without_a_change_if_it_was_closed_in_order() {
+    let disk = Disk::default();
+    let mut a = device(1, disk.clone());
+    a.write("one");
+    a.idle();
+    a.write("two");
+    let look = |disk: &Disk| Reader::open(disk.clone(), CACHE, start()).unwrap();
+    assert!(look(&Disk::of(disk.bytes())).is_none(), "as a kill leaves it");
+    let told = a.reader().query(&Query::default()).unwrap();
+    let (feeds, status) = (a.reader().feeds().unwrap(), a.reader().status().unwrap());
+    drop(a.node);
+    let closed = disk.bytes();
+    let reader = look(&disk).expect("it was closed in order");
+    assert_eq!(reader.query(&Query::default()).unwrap(), told);
+    assert_eq!((reader.feeds().unwrap(), reader.status().unwrap()), (feeds, status));
+    assert!(reader.is_tidy().unwrap(), "one entry is not worth an index");
+    assert!(backup_of(&reader).len().unwrap() > 0);
+    drop(reader);
+    assert!(disk.bytes() == closed, "nothing was changed");
+    assert!(look(&Disk::of(Vec::new())).is_none());
+    assert!(look(&Disk::of(vec![7; 5_000])).is_none());
+}
+
+#[test]
+fn what_waits_is_seen_by_who_reads_alone() {
+    let disk = Disk::default();
+    let mut a = device(1, disk.clone());
+    a.write_many((0..500).map(|n| format!("step {n}")));
+    drop(a.node);
+    let open = |tick| Node::open(disk.clone(), Seed::new([5; 32]), CACHE, at(tick)).unwrap();
+    let is_tidy = |tick| {
+        let reader = Reader::open(disk.clone(), CACHE, at(tick)).unwrap().unwrap();
+        let (minutes, tidy) = (reader.status().unwrap().known_minutes, reader.is_tidy().unwrap());
+        drop(reader);
+        (minutes, tidy)
+    };
+    assert_eq!(is_tidy(0), (0, false), "many are without an index");
+    let mut a = Device { node: open(0), now: at(0), events: Vec::new() };
+    a.idle();
+    a.write_ttl("short", 1);
+    drop(a.node);
+    assert_eq!(is_tidy(59), (59, true));
+    assert_eq!(is_tidy(61), (61, false), "one is overdue");
+    let mut a = Device { node: open(61), now: at(61), events: Vec::new() };
+    a.idle();
+    drop(a.node);
+    assert_eq!(is_tidy(61), (61, true));
+    assert!(Reader::open(backup_of(&look_at(&disk)), CACHE, start()).unwrap().is_none());
+}
+
+/// The clocks so many minutes after the start.
+fn at(minutes: u64) -> thistle_engine::time::Now {
+    let now = start();
+    thistle_engine::time::Now {
+        tick: now.tick + minutes * 60_000,
+        wall: now.wall + minutes * 60_000,
+        ..now
+    }
+}
+
+fn look_at(disk: &Disk) -> Reader {
+    Reader::open(disk.clone(), CACHE, start()).unwrap().unwrap()
 }
