@@ -52,11 +52,15 @@ fn opens(version: u64, path: &Path, told: &str) {
         text.lines().filter(|line| line.starts_with("found")).map(str::to_owned).collect()
     };
     let now = Now { tick: BEGIN.tick + 150 * 60_000, wall: BEGIN.wall + 150 * 60_000, boot_id: 1 };
+    let disk = FileBackend::new(File::open(path).unwrap()).unwrap();
+    let reader = Reader::open(disk, CACHE, now).unwrap();
+    assert_eq!(reader.is_some(), version == STORE_VERSION, "another version is not read as it is");
+    drop(reader);
     let mut ana = Device::open(path, now);
     let upgraded = Event::Upgraded { from: version, to: STORE_VERSION };
     let expected = (version < STORE_VERSION).then_some(Output::Event(upgraded));
     assert_eq!(ana.node.poll(), expected);
-    if version == 1 {
+    if version < 4 {
         let status = ana.node.reader().unwrap().status().unwrap();
         assert_eq!(status.indexed, 0, "its indexes are not those of this version");
     }

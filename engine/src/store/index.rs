@@ -9,12 +9,13 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use crate::content::{Content, kind_of};
 use crate::entry::EntryId;
 use crate::limits::PARENTS;
+use crate::store::lines::{Answer, Name, Node, recheck_key, unpack_recheck};
 use crate::store::runs::{Directory, RUNS, finish_merge, merge_part, remove_dead};
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::{ARRIVALS, Arrival, LOG};
 use crate::store::view::{
-    CHILDREN, CHUNK, Done, NODES, Name, Node, ORDER, PARTS, PROFILE, PROFILES, RAISED, RECHECKS,
-    START, STATE, TERMS, Tables, View, channel_term, recheck_key, unpack_recheck,
+    ANSWERS, CHILDREN, CHUNK, Done, NODES, ORDER, PARTS, PROFILE, PROFILES, RAISED, RECHECKS,
+    START, STATE, TERMS, Tables, View, channel_term,
 };
 use crate::store::{StoreError, Writer};
 
@@ -219,7 +220,11 @@ fn merge(
         let rows = merge_part(txn, directory, ORDER, left, &mut |(_, here), whole| {
             Ok(!whole || *here != [0])
         })?;
-        left = left.saturating_sub(nodes.saturating_add(edges).saturating_add(rows).max(1));
+        let answers = merge_part(txn, directory, ANSWERS, left, &mut |(_, answer), whole| {
+            Ok(!whole || !Answer::unpack(answer).is_gone())
+        })?;
+        let merged = [nodes, edges, rows, answers].iter().sum::<u64>();
+        left = left.saturating_sub(merged.max(1));
         if finish_merge(directory, PARTS) {
             forget_terms(writer, directory)?;
         }
@@ -321,7 +326,7 @@ pub(crate) fn heads_of(snapshot: &Snapshot, channel: &str) -> Result<Vec<EntryId
             continue;
         };
         let mut named = false;
-        for (child, _) in view.children(held.id.prefix(), START, HEAD_CHILDREN)? {
+        for child in view.children(held.id.prefix(), START, HEAD_CHILDREN)? {
             named |= view.node(&child)?.is_some_and(|child| child.channel == term);
         }
         if !named {

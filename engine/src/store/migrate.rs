@@ -26,6 +26,8 @@ pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
             // Version 3 tells in the order of eviction what each feed has left to give up. What
             // stands there means that nobody has looked.
             2 => {}
+            // Version 4 has other indexes.
+            3 => forget_indexes(&txn)?,
             _ => return Err(StoreError::Damaged { what: "its version" }),
         }
     }

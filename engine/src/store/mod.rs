@@ -10,6 +10,7 @@ mod chain;
 mod copy;
 mod follows;
 mod index;
+mod lines;
 mod links;
 mod migrate;
 mod needle;
@@ -46,7 +47,7 @@ use redb::{Builder, CompactionError, Database};
 use crate::time::{Known, KnownClock, Now};
 
 /// Version of the store's layout that this program writes.
-pub const STORE_VERSION: u64 = 3;
+pub const STORE_VERSION: u64 = 4;
 
 /// The mark of a backup: whoever opens it goes on in a new feed.
 pub(crate) const BACKUP: &str = "backup";

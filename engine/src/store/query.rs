@@ -14,14 +14,12 @@ use crate::entry::{ChainHasher, EntryId};
 use crate::key::FeedId;
 use crate::limits::PARENTS;
 use crate::store::StoreError;
+use crate::store::lines::{ALL, Answer, Name, Node, OTHER, Row, feed_term};
 use crate::store::needle::Needle;
 use crate::store::record::{Record, State};
 use crate::store::snapshot::{Held, Snapshot};
 use crate::store::tables::{ARRIVALS, ArrivalKind, FEEDS, PAYLOADS, RECORDS};
-use crate::store::view::{
-    ALL, CHUNK, Name, Newest, Node, OTHER, Row, START, View, author_term, channel_term, feed_term,
-    kind_and_time,
-};
+use crate::store::view::{CHUNK, Newest, START, View, author_term, channel_term, kind_and_time};
 
 /// What to look for. Everything that is set has to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -498,21 +496,22 @@ impl<'a> Search<'a> {
         if ahead.is_empty() {
             ahead.push((root.prefix, None));
         }
-        let mut edges = (THREAD as u64).saturating_mul(PARENTS);
+        let mut left = (THREAD as u64).saturating_mul(PARENTS);
         while let Some((prefix, parent)) = ahead.pop() {
             let mut after = START;
             loop {
-                let children = self.view.children(prefix, after, CHUNK.min(edges))?;
-                edges = edges.saturating_sub(children.len() as u64);
-                let Some((last, _)) = children.last() else { break };
+                let answers = self.view.answers(prefix, after, CHUNK.min(left))?;
+                left = left.saturating_sub(answers.len() as u64);
+                let Some((last, _)) = answers.last() else { break };
                 after = (last.feed, last.seq);
-                for (name, edge) in children {
-                    let Some(node) = self.view.node(&name)? else { continue };
+                for (name, answer) in answers {
+                    let Answer { lamport, time, channel, .. } = answer;
+                    let node = Node { lamport, time, channel, ..Node::default() };
                     let is_meant = parent.map_or_else(
                         || node.channel == 0 || root.may_be(&node),
                         |parent| parent.is_meant_by(&node),
                     );
-                    let belongs = edge.answers && is_meant && members.len() < THREAD;
+                    let belongs = !answer.is_gone() && is_meant && members.len() < THREAD;
                     if belongs && members.insert(name, node).is_none() {
                         ahead.push((name.prefix, Some(node)));
                     }

@@ -5,8 +5,9 @@ use std::iter::Peekable;
 
 use crate::entry::EntryId;
 use crate::store::StoreError;
+use crate::store::lines::ALL;
 use crate::store::snapshot::Snapshot;
-use crate::store::view::{ALL, Said, View};
+use crate::store::view::{Said, View};
 
 /// What the indexes know, and where they and the entries part.
 #[derive(Debug, Default)]

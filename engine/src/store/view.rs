@@ -22,6 +22,9 @@ use redb::{
 
 use crate::content::{Content, PostView, Prefix};
 use crate::store::StoreError;
+use crate::store::lines::{
+    Answer, Bytes, FIVE, Name, Node, OTHER, Row, five, pack, unpack_recheck,
+};
 use crate::store::runs::{Directory, Line, Merged, NewRun, Part, RUNS, Runs};
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::FEEDS;
@@ -31,13 +34,15 @@ pub(super) const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(
 /// Name of a term to its number; "" to the last number given.
 pub(super) const TERMS: TableDefinition<'_, &str, u32> = TableDefinition::new("index terms");
 /// [`Name`] to [`Node`], for every indexed entry; to [`Node::GONE`] for one that was dropped.
-pub(super) const NODES: Part<17, 17> = Part(0);
-/// A parent's prefix and the child's place, as a [`Name`], to [`Edge`].
-pub(super) const CHILDREN: Part<17, 9> = Part(1);
+pub(super) const NODES: Part<17, 26> = Part(0);
+/// A parent's prefix and the child's place, as a [`Name`], to the child's prefix.
+pub(super) const CHILDREN: Part<17, 8> = Part(1);
 /// [`Row`]: who is found under a term, the newest in the order of display first; 0 if no longer.
 pub(super) const ORDER: Part<26, 1> = Part(2);
+/// The prefix of what is answered and the answer's place, as a [`Name`], to [`Answer`].
+pub(super) const ANSWERS: Part<17, 21> = Part(3);
 /// How many parts a run has.
-pub(super) const PARTS: u8 = 3;
+pub(super) const PARTS: u8 = 4;
 /// (feed, seq) of the profiles that are here.
 pub(super) const PROFILES: TableDefinition<'_, (u32, u64), ()> =
     TableDefinition::new("index profiles");
@@ -49,10 +54,6 @@ pub(super) const RAISED: TableDefinition<'_, &[u8; 22], (u32, u64)> =
 pub(super) const RECHECKS: TableDefinition<'_, &[u8; 17], u8> =
     TableDefinition::new("index rechecks");
 
-/// Number of the term that every readable post and reply is found under.
-pub(super) const ALL: u32 = 1;
-/// Number of the term that every other entry is found under.
-pub(super) const OTHER: u32 = 2;
 /// Number of the type of profiles.
 pub(super) const PROFILE: u64 = 3;
 /// Children told of a raised parent in one query.
@@ -62,155 +63,6 @@ pub(super) const CHUNK: u64 = 256;
 
 /// Before the first child.
 pub(super) const START: (u32, u64) = (0, 0);
-
-/// What an indexed entry is found by: the beginning of its id, and its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
-    pub(super) prefix: Prefix,
-    pub(super) feed: u32,
-    pub(super) seq: u64,
-}
-
-impl Name {
-    pub(super) const fn new(prefix: Prefix, feed: u32, seq: u64) -> Self {
-        Self { prefix, feed, seq }
-    }
-
-    pub(super) fn pack(&self) -> [u8; 17] {
-        pack(&[&self.prefix, &self.feed.to_be_bytes(), &five(self.seq)])
-    }
-
-    pub(super) fn unpack(bytes: &[u8]) -> Self {
-        let mut bytes = Bytes(bytes);
-        let prefix = bytes.next(8).to_be_bytes();
-        Self { prefix, feed: bytes.next_u32(), seq: bytes.next(5) }
-    }
-}
-
-/// The name of an entry as the key of [`RECHECKS`], in the order of feeds.
-pub(super) fn recheck_key(name: &Name) -> [u8; 17] {
-    pack(&[&name.feed.to_be_bytes(), &five(name.seq), &name.prefix])
-}
-
-pub(super) fn unpack_recheck(bytes: &[u8]) -> Name {
-    let mut bytes = Bytes(bytes);
-    let (feed, seq) = (bytes.next_u32(), bytes.next(5));
-    Name { prefix: bytes.next(8).to_be_bytes(), feed, seq }
-}
-
-/// What is known of an indexed entry. All zero where its payload never was readable here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Node {
-    /// At least 1 for a post or reply, and 0 for all else.
-    pub(super) lamport: u32,
-    /// The author's claim, in Unix seconds.
-    pub(super) time: u64,
-    /// Term of the channel, or 0.
-    pub(super) channel: u32,
-    /// Term of the kept author, or 0.
-    pub(super) author: u32,
-}
-
-impl Node {
-    /// Stands where an entry was dropped.
-    pub(super) const GONE: Self = Self { lamport: u32::MAX, time: 0, channel: 0, author: 0 };
-
-    pub(super) fn pack(&self) -> [u8; 17] {
-        let channel = self.channel.to_be_bytes();
-        let author = self.author.to_be_bytes();
-        pack(&[&self.lamport.to_be_bytes(), &five(self.time), &channel, &author])
-    }
-
-    pub(super) fn unpack(bytes: &[u8]) -> Self {
-        let mut bytes = Bytes(bytes);
-        let (lamport, time) = (bytes.next_u32(), bytes.next(5));
-        Self { lamport, time, channel: bytes.next_u32(), author: bytes.next_u32() }
-    }
-
-    /// Whether a child means this entry when it names its prefix: those in a channel name what is
-    /// in it, those in none whatever they like.
-    pub(super) const fn is_meant_by(&self, child: &Self) -> bool {
-        child.channel == 0 || child.channel == self.channel
-    }
-
-    /// Where an entry is found.
-    pub(super) fn rows(&self, name: Name) -> Vec<Row> {
-        if self.lamport == 0 {
-            return vec![Row::new(OTHER, 0, self.time, name)];
-        }
-        let terms = [ALL, feed_term(name.feed), self.channel, self.author].into_iter();
-        let row = |term| Row::new(term, self.lamport, self.time, name);
-        terms.filter(|term| *term > 0).map(row).collect()
-    }
-}
-
-/// One entry under one term. Rows of a term stand in the order of display; of an id the first
-/// bytes decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Row {
-    term: u32,
-    pub(super) lamport: u32,
-    pub(super) time: u64,
-    pub(super) id: u32,
-    pub(super) feed: u32,
-    pub(super) seq: u64,
-}
-
-impl Row {
-    pub(super) fn new(term: u32, lamport: u32, time: u64, name: Name) -> Self {
-        let id = Bytes(&name.prefix).next_u32();
-        Self { term, lamport, time, id, feed: name.feed, seq: name.seq }
-    }
-
-    /// The same place whatever the term.
-    pub(super) const fn bare(self) -> Self {
-        Self { term: 0, ..self }
-    }
-
-    /// The newest and the oldest row that a term could have.
-    pub(super) fn bounds(term: u32) -> ([u8; 26], [u8; 26]) {
-        let newest = pack(&[&term.to_be_bytes(), &[0; 22]]);
-        (newest, pack(&[&term.to_be_bytes(), &[0xff; 22]]))
-    }
-
-    /// All but the term is turned over, so that the newest stands first.
-    pub(super) fn pack(&self) -> [u8; 26] {
-        let (lamport, id, feed) = (!self.lamport, !self.id, !self.feed);
-        let (time, seq) = (five(!self.time), five(!self.seq));
-        let (id, feed) = (id.to_be_bytes(), feed.to_be_bytes());
-        pack(&[&self.term.to_be_bytes(), &lamport.to_be_bytes(), &time, &id, &feed, &seq])
-    }
-
-    pub(super) fn unpack(bytes: &[u8]) -> Self {
-        let mut bytes = Bytes(bytes);
-        let (term, lamport, time) = (bytes.next_u32(), !bytes.next_u32(), bytes.next(5));
-        let (id, feed, seq) = (!bytes.next_u32(), !bytes.next_u32(), bytes.next(5));
-        Self { term, lamport, time: FIVE ^ time, id, feed, seq: FIVE ^ seq }
-    }
-}
-
-/// The largest number of five bytes.
-const FIVE: u64 = (1 << 40) - 1;
-
-/// What a child says of one of its parents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edge {
-    /// Whether the child answers it.
-    pub(super) answers: bool,
-    /// The beginning of the child's own id.
-    pub(super) prefix: Prefix,
-}
-
-impl Edge {
-    pub(super) fn pack(&self) -> [u8; 9] {
-        pack(&[&[u8::from(self.answers)], &self.prefix])
-    }
-
-    pub(super) fn unpack(bytes: &[u8]) -> Self {
-        let mut bytes = Bytes(bytes);
-        Self { answers: bytes.next(1) == 1, prefix: bytes.next(8).to_be_bytes() }
-    }
-}
 
 /// What a payload says, as far as the index goes.
 pub(super) enum Said<'a> {
@@ -258,11 +110,6 @@ pub(super) fn channel_term(channel: &str) -> String {
 
 pub(super) fn author_term(author: &str) -> String {
     format!("a:{author}")
-}
-
-/// The term that a feed's posts and replies are found under: none that is given out is so large.
-pub(super) const fn feed_term(feed: u32) -> u32 {
-    feed | 1 << 31
 }
 
 /// How far the log is indexed.
@@ -353,7 +200,8 @@ pub(super) struct View<'t> {
     /// Terms looked up or given out, and whether they are new.
     terms: BTreeMap<String, (u32, bool)>,
     pub(super) nodes: BTreeMap<Name, Node>,
-    children: BTreeMap<Name, Edge>,
+    children: BTreeMap<Name, Prefix>,
+    answers: BTreeMap<Name, Answer>,
     /// Packed rows, and whether they are there.
     order: BTreeMap<[u8; 26], bool>,
     profiles: BTreeSet<(u32, u64)>,
@@ -382,6 +230,7 @@ impl<'t> View<'t> {
             terms: BTreeMap::new(),
             nodes: BTreeMap::new(),
             children: BTreeMap::new(),
+            answers: BTreeMap::new(),
             order: BTreeMap::new(),
             profiles: BTreeSet::new(),
             raised: BTreeMap::new(),
@@ -480,30 +329,41 @@ impl<'t> View<'t> {
         Ok(())
     }
 
-    /// Who names a prefix as parent, from a place on: their names and what they say of it.
+    /// Who names a prefix as parent, from a place on.
     pub(super) fn children(
         &self,
         parent: Prefix,
-        (feed, seq): (u32, u64),
+        after: (u32, u64),
         most: u64,
-    ) -> Result<Vec<(Name, Edge)>, StoreError> {
+    ) -> Result<Vec<Name>, StoreError> {
+        let Some((from, to)) = after_place(parent, after) else { return Ok(Vec::new()) };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let from = Name::new(parent, feed, seq.saturating_add(1));
-        let to = Name::new(parent, u32::MAX, FIVE);
-        if from > to {
-            return Ok(Vec::new());
-        }
         let new = self.children.range(from..=to);
-        let child = |(place, edge): (Name, Edge)| (Name { prefix: edge.prefix, ..place }, edge);
         if self.ahead.childless.binary_search(&parent).is_ok() {
-            return Ok(new.take(most).map(|(place, edge)| child((*place, *edge))).collect());
+            return Ok(new.take(most).map(|(at, own)| Name { prefix: *own, ..*at }).collect());
         }
-        let new = new.map(|(place, edge)| (place.pack(), edge.pack()));
         let kept = self.tables.runs.range(CHILDREN, &from.pack(), to.pack())?;
-        let edge = |line: Result<Line<17, 9>, StoreError>| {
-            line.map(|(place, edge)| child((Name::unpack(&place), Edge::unpack(&edge))))
+        let lines = Lines::new(kept, new.map(|(place, own)| (place.pack(), *own))).take(most);
+        let child = |(at, own): Line<17, 8>| Name { prefix: own, ..Name::unpack(&at) };
+        lines.map(|line| line.map(child)).collect()
+    }
+
+    /// What answers a prefix, from a place on, each with its place; also what was dropped since.
+    pub(super) fn answers(
+        &self,
+        answered: Prefix,
+        after: (u32, u64),
+        most: u64,
+    ) -> Result<Vec<(Name, Answer)>, StoreError> {
+        let Some((from, to)) = after_place(answered, after) else { return Ok(Vec::new()) };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let new = self.answers.range(from..=to).map(|(at, answer)| (at.pack(), answer.pack()));
+        let kept = self.tables.runs.range(ANSWERS, &from.pack(), to.pack())?;
+        let answer = |(at, answer): Line<17, 21>| {
+            let answer = Answer::unpack(&answer);
+            (Name { prefix: answer.prefix, ..Name::unpack(&at) }, answer)
         };
-        Lines::new(kept, new).take(most).map(edge).collect()
+        Lines::new(kept, new).take(most).map(|line| line.map(answer)).collect()
     }
 
     /// The number of a term under which something is found.
@@ -553,6 +413,17 @@ impl<'t> View<'t> {
         };
         self.terms.insert(term, entry);
         Ok(entry.0)
+    }
+
+    /// Keeps what is known of an entry, and what of it stands elsewhere.
+    fn set(&mut self, name: Name, node: Node) {
+        if let Some(answers) = node.answers {
+            let Node { lamport, time, channel, .. } = node;
+            let answer = Answer { prefix: name.prefix, lamport, time, channel };
+            self.answers.insert(Name { prefix: answers, ..name }, answer);
+        }
+        let is_gone = node.lamport == Node::GONE.lamport;
+        self.nodes.insert(name, if is_gone { Node::GONE } else { node });
     }
 
     pub(super) fn insert(&mut self, rows: impl IntoIterator<Item = Row>) {
@@ -613,7 +484,7 @@ impl<'t> View<'t> {
             Said::Other { kind, time } => {
                 self.insert([Row::new(OTHER, 0, *time, name)]);
                 let known = old.filter(|old| old.lamport > 0);
-                self.nodes.insert(name, known.unwrap_or(Node { time: *time, ..Node::default() }));
+                self.set(name, known.unwrap_or(Node { time: *time, ..Node::default() }));
                 if *kind == PROFILE {
                     self.profiles.insert((name.feed, name.seq));
                 }
@@ -635,7 +506,7 @@ impl<'t> View<'t> {
         if let Some(node) = self.node(&name)? {
             self.erase(node.rows(name));
             self.erase([Row::new(OTHER, 0, 0, name)]);
-            self.nodes.insert(name, Node::GONE);
+            self.set(name, Node { lamport: Node::GONE.lamport, ..node });
         }
         Ok(())
     }
@@ -648,17 +519,16 @@ impl<'t> View<'t> {
     ) -> Result<(), StoreError> {
         let channel = post.channel.map(channel_term).map(|term| self.term(term)).transpose()?;
         let author = post.author.map(author_term).map(|term| self.term(term)).transpose()?;
+        let answered = post.parents.as_slice().first().filter(|_| post.reply).copied();
         let mut node = Node {
             lamport: old.map_or(0, |old| old.lamport).max(1),
             time: post.time,
             channel: channel.unwrap_or(0),
             author: author.unwrap_or(0),
+            answers: answered,
         };
-        let mut answers = post.reply;
         for parent in post.parents.as_slice() {
-            self.children
-                .insert(Name { prefix: *parent, ..name }, Edge { answers, prefix: name.prefix });
-            answers = false;
+            self.children.insert(Name { prefix: *parent, ..name }, name.prefix);
             let mut largest = 0;
             self.named((*parent, *parent), &mut |before, parent| {
                 if parent.is_meant_by(&node) && before != name {
@@ -669,7 +539,7 @@ impl<'t> View<'t> {
             node.lamport = node.lamport.max(largest.saturating_add(1));
         }
         self.insert(node.rows(name));
-        self.nodes.insert(name, node);
+        self.set(name, node);
         if !self.children(name.prefix, START, 1)?.is_empty() {
             self.raised.insert((node.time, name), START);
         }
@@ -702,7 +572,7 @@ impl<'t> View<'t> {
             loop {
                 let most = left.min(CHUNK);
                 let children = self.children(name.prefix, told, most)?;
-                for (child, _) in &children {
+                for child in &children {
                     self.raise(&node, *child, longest)?;
                     told = (child.feed, child.seq);
                 }
@@ -731,7 +601,7 @@ impl<'t> View<'t> {
         let raised = Node { lamport, ..child };
         self.erase(child.rows(name));
         self.insert(raised.rows(name));
-        self.nodes.insert(name, raised);
+        self.set(name, raised);
         self.raised.insert((child.time, name), START);
         Ok(())
     }
@@ -750,9 +620,10 @@ impl<'t> View<'t> {
         if !self.nodes.is_empty() || !self.order.is_empty() {
             let mut run = NewRun::begin(txn, directory, self.nodes.len() as u64)?;
             run.write(NODES, self.nodes.iter().map(|(name, node)| (name.pack(), node.pack())))?;
-            let edges = self.children.iter().map(|(place, edge)| (place.pack(), edge.pack()));
-            run.write(CHILDREN, edges)?;
+            run.write(CHILDREN, self.children.iter().map(|(at, own)| (at.pack(), *own)))?;
             run.write(ORDER, self.order.iter().map(|(row, here)| (*row, [u8::from(*here)])))?;
+            let answers = self.answers.iter().map(|(at, answer)| (at.pack(), answer.pack()));
+            run.write(ANSWERS, answers)?;
         }
         let mut profiles = txn.open_table(PROFILES)?;
         for place in &self.profiles {
@@ -767,6 +638,13 @@ impl<'t> View<'t> {
         }
         Ok(())
     }
+}
+
+/// The names with a prefix that come after a place.
+fn after_place(prefix: Prefix, (feed, seq): (u32, u64)) -> Option<(Name, Name)> {
+    let from = Name::new(prefix, feed, seq.saturating_add(1));
+    let to = Name::new(prefix, u32::MAX, FIVE);
+    (from <= to).then_some((from, to))
 }
 
 fn raised_key((time, name): &(u64, Name)) -> [u8; 22] {
@@ -834,34 +712,5 @@ impl Iterator for Newest<'_> {
                 return Some(Ok(row));
             }
         }
-    }
-}
-
-/// Puts the parts of a key behind each other.
-fn pack<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
-    let mut packed = [0; N];
-    for (to, from) in packed.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
-    }
-    packed
-}
-
-/// The low five bytes: all of a seq or a time.
-fn five(value: u64) -> [u8; 5] {
-    value.to_be_bytes().last_chunk().copied().unwrap_or_default()
-}
-
-/// Takes the parts of a key from its front; parts that are not there are zero.
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn next(&mut self, count: usize) -> u64 {
-        let (part, rest) = self.0.split_at_checked(count).unwrap_or_default();
-        self.0 = rest;
-        part.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
-    }
-
-    fn next_u32(&mut self) -> u32 {
-        u32::try_from(self.next(4)).unwrap_or(0)
     }
 }
