@@ -430,17 +430,17 @@ impl Node {
         let known = self.store.known(now);
         let snapshot = self.store.snapshot()?;
         let due = snapshot.is_due(known.minutes())?;
-        let behind = is_due(&snapshot)?;
+        let behind = is_due(&snapshot)? || snapshot.log_is_thick()?;
         drop(snapshot);
         let mut more = false;
         if due || behind {
             self.settled = false;
-            let (expired, indexed) = self.store.write(now, |writer| {
+            let (expired, indexed, thick) = self.store.write(now, |writer| {
                 let expired = ingest::expire(writer, EXPIRE_STEP)?;
-                Ok::<_, StoreError>((expired, advance(writer, INDEX_STEP)?))
+                Ok::<_, StoreError>((expired, advance(writer, INDEX_STEP)?, writer.thin_log()?))
             })?;
             let Indexed { more: left, .. } = indexed;
-            more = left || expired == EXPIRE_STEP;
+            more = left || thick || expired == EXPIRE_STEP;
         }
         if !more && !self.settled {
             self.settle()?;

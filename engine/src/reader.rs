@@ -131,7 +131,9 @@ impl Reader {
     /// nothing is overdue.
     pub fn is_tidy(&self) -> Result<bool, StoreError> {
         let minutes = self.snapshot.known().minutes();
-        Ok(!self.snapshot.is_due(minutes)? && !is_due(&self.snapshot)?)
+        Ok(!self.snapshot.is_due(minutes)?
+            && !is_due(&self.snapshot)?
+            && !self.snapshot.log_is_thick()?)
     }
 
     /// The device's own feed.

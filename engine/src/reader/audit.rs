@@ -54,7 +54,7 @@ pub struct Checked {
     pub signatures: u64,
     /// Bytes of payloads.
     pub bytes: u64,
-    /// Arrivals.
+    /// Arrivals that the log tells of; it need not tell of all whose entries are gone.
     pub arrivals: u64,
     /// Entries that the indexes know.
     pub indexed: u64,
@@ -80,8 +80,7 @@ impl Reader {
         if usage != heads.usage {
             visit(general("the sums of the quotas are not those of the feeds"));
         }
-        checked.arrivals = self.check_log(visit)?;
-        if checked.arrivals != heads.log_len {
+        if self.check_log(&mut checked, visit)? != heads.log_len {
             visit(general("the arrival log has another length than is remembered"));
         }
         self.check_own(visit)?;
@@ -114,9 +113,19 @@ impl Reader {
         Ok(())
     }
 
-    fn check_log(&self, visit: &mut dyn FnMut(Finding)) -> Result<u64, StoreError> {
-        let (mut expected, mut hash) = (1, [0; 32]);
+    /// Follows the log from its floor up, and tells where it ends.
+    fn check_log(
+        &self,
+        checked: &mut Checked,
+        visit: &mut dyn FnMut(Finding),
+    ) -> Result<u64, StoreError> {
+        let (floor, mut hash) = self.snapshot.log_floor()?;
+        let mut expected = floor.saturating_add(1);
         self.snapshot.arrivals_from(0, &mut |position, arrival| {
+            checked.arrivals += 1;
+            if position <= floor {
+                return Ok(true);
+            }
             let (next, short) = log_hash(&hash, &arrival);
             hash = next;
             if position != expected || short != arrival.hash {

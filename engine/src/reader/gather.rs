@@ -307,7 +307,8 @@ impl Reader {
         // What the peer lacked it said, unless that was more than can be said.
         if memory.wants.len() as u64 >= WANTS
             && let Some((position, hash)) = memory.ack
-            && self.snapshot.arrival(position)?.is_some_and(|arrival| arrival.hash == hash)
+            && position > 0
+            && self.snapshot.is_place((position, hash))?
         {
             let carried: BTreeSet<u32> = rows.iter().map(|(number, _)| *number).collect();
             self.snapshot.arrivals_from(position.saturating_add(1), &mut |_, arrival| {

@@ -551,7 +551,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Forgets by which arrival the entries of a range came; the log itself stays.
+    /// Forgets by which arrival the entries of a range came; above its floor, the log itself stays.
     fn forget_arrivals(&mut self, feed: u32, first: u64, last: u64) -> Result<(), StoreError> {
         self.flush_arrival()?;
         let mut arrivals = self.txn.open_table(ARRIVALS)?;
@@ -564,7 +564,9 @@ impl Writer<'_> {
             }
             touched.push((from, key.value().1, position));
         }
+        let mut positions = Vec::with_capacity(touched.len());
         for (from, to, position) in touched {
+            positions.push(position);
             arrivals.remove((feed, to))?;
             if from < first {
                 arrivals.insert((feed, first.saturating_sub(1)), (from, position))?;
@@ -573,7 +575,8 @@ impl Writer<'_> {
                 arrivals.insert((feed, to), (last.saturating_add(1), position))?;
             }
         }
-        Ok(())
+        drop(arrivals);
+        self.forget_rows(&positions)
     }
 
     /// Stops keeping a feed or branch. Its number is not used again.

@@ -48,7 +48,7 @@ pub(crate) fn found(txn: &WriteTransaction) -> Result<(), StoreError> {
     Tables::writing(txn, Directory::default()).map(drop)
 }
 
-fn state(writer: &Writer<'_>, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn state(writer: &Writer<'_>, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let state = writer.txn.open_table(STATE)?;
     Ok(state.get(name)?.map(|row| row.value().to_vec()))
 }

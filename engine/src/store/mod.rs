@@ -8,6 +8,7 @@ mod addresses;
 mod books;
 mod chain;
 mod copy;
+mod floor;
 mod follows;
 mod index;
 mod lines;

@@ -6,16 +6,18 @@
 use arbtest::arbitrary::{Result as Arbitrary, Unstructured};
 use redb::backends::InMemoryBackend;
 
+use super::lines::Name;
 use super::query::{Hit, Order, Query, find, profiles, run};
 use super::runs::{Directory, RUNS};
-use super::lines::Name;
+use super::tables::LOG;
 use super::view::{PROFILES, RAISED, START, TERMS, Tables, View};
 use super::{
-    FeedRow, Kept, NewEntry, Restored, Snapshot, State, Store, StoreError, Writer, index, tables,
+    FeedRow, Kept, NewEntry, Restored, Snapshot, State, Store, StoreError, Writer, index, log_hash,
+    tables,
 };
 use crate::content::{Content, Post, Prefix, Profile, Ranges, parents_in_order};
 use crate::entry::{EntryId, Header, Stub};
-use crate::key::FeedId;
+use crate::key::{FeedId, short_of};
 use crate::order::{Node, lamports};
 use crate::policy::CarryClass;
 use crate::time::Now;
@@ -617,6 +619,71 @@ fn what_was_dropped_and_came_again_is_found_once_and_where_it_came_last() {
             world.index(9, 10);
         }
     }
+}
+
+#[test]
+fn the_floor_of_the_log_rises_and_what_is_here_is_found_as_before() {
+    let mut world = lines(3, 40);
+    let mut places = vec![(0, [0; 8])];
+    for at in 0..40 {
+        for feed in 0..3 {
+            // In one feed two entries come at once.
+            if feed > 0 || at % 2 == 0 {
+                world.entries(feed, at, if feed > 0 { at + 1 } else { at + 2 });
+                let heads = world.snapshot().heads().unwrap();
+                places.push((heads.log_len, short_of(&heads.log_hash)));
+            }
+        }
+    }
+    let len = places.len() as u64 - 1;
+    let rows = |world: &World| world.snapshot().len(LOG).unwrap();
+    let raise = |world: &mut World| write(&mut world.store, |writer| writer.raise_floor(10, 7));
+    assert!(!raise(&mut world), "all is here");
+    write(&mut world.store, |writer| {
+        writer.drop_feed(1)?;
+        writer.drop_feed(2)
+    });
+    world.here[1..].fill(0);
+    assert!(!raise(&mut world), "nothing is indexed");
+    assert_eq!(rows(&world), len);
+    world.index(1_000, 1_000);
+    while raise(&mut world) {}
+    let left = rows(&world);
+    assert!((44..=50).contains(&left), "{left}: twice what is here, and some");
+    let snapshot = world.snapshot();
+    let (floor, mut hash) = snapshot.log_floor().unwrap();
+    assert!((50..len - 10).contains(&floor), "{floor}");
+    for place in &places {
+        assert_eq!(snapshot.is_place(*place).unwrap(), place.0 >= floor, "{place:?} {floor}");
+    }
+    assert!(
+        !snapshot.is_place((len, [7; 8])).unwrap() && !snapshot.is_place((floor, [7; 8])).unwrap()
+    );
+    let mut next = floor;
+    snapshot
+        .arrivals_from(floor + 1, &mut |position, arrival| {
+            next += 1;
+            (hash, _) = log_hash(&hash, &arrival);
+            assert_eq!((position, short_of(&hash)), (next, arrival.hash));
+            Ok(true)
+        })
+        .unwrap();
+    assert_eq!((next, hash), (len, snapshot.heads().unwrap().log_hash));
+    // What goes from below the floor takes its row with it, once all of it is gone.
+    for (first, last, gone) in [(1, 1, 0), (2, 4, 2), (40, 40, 2)] {
+        write(&mut world.store, |writer| writer.drop_entries(0, first, last));
+        assert_eq!(rows(&world), left - gone, "{first} to {last}");
+    }
+    let query = Query { order: Order::Arrival, ..Query::default() };
+    assert_eq!(run(&world.snapshot(), &query).unwrap().len(), 35);
+    let before = run(&world.snapshot(), &query).unwrap();
+    write(&mut world.store, index::rebuild);
+    assert_eq!(world.snapshot().unindexed().unwrap(), len);
+    world.index(1_000, 1_000);
+    let places = |hits: &[Hit]| -> Vec<_> {
+        hits.iter().map(|hit| (hit.held.seq, hit.received.clone().unwrap().position)).collect()
+    };
+    assert_eq!(places(&run(&world.snapshot(), &query).unwrap()), places(&before));
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Meeting {
     /// its entry is asked for by who lacks it.
     pub(super) fn give_news(&mut self, snapshot: &Snapshot, after: Place) -> Result<(), Stop> {
         let Some((_, numbers)) = &self.scope else { return Ok(()) };
-        if !is_place(snapshot, after)? {
+        if !snapshot.is_place(after)? {
             return Ok(());
         }
         let mut runs: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
@@ -314,14 +314,6 @@ fn answer(
         jobs.push(Job::Entries(number, first, row.head()));
     }
     Ok(jobs)
-}
-
-/// Whether our log was once as a peer remembers it.
-fn is_place(snapshot: &Snapshot, place: Place) -> Result<bool, StoreError> {
-    if place.0 == 0 {
-        return Ok(true);
-    }
-    Ok(snapshot.arrival(place.0)?.is_some_and(|arrival| arrival.hash == place.1))
 }
 
 /// What is left of a run without those that are done.
