@@ -305,8 +305,8 @@ fn compact(home: &Home, content: f64, count: f64) {
     below("store after compact, times content", home.bytes() / content, limit);
 }
 
-/// Memory of a program that holds the store, serves another one and waits: its own reader stands
-/// still.
+/// Memory of a program that holds the store, has served others that went through all of it, and
+/// waits: its own reader stands still.
 fn idle(home: &Home) {
     let feeds = home.run(&["feeds", "--json"]).output;
     let feeds = String::from_utf8(feeds).expect("text");
@@ -314,7 +314,9 @@ fn idle(home: &Home) {
     let mut holder = home.start(&["export", feed]);
     let mut first = [0; 1];
     holder.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("an entry");
-    home.run(&["query", "-n", "50", "--json"]);
+    for words in [&["query", "-n", "50"][..], &["query", "--text", "nowhere"], &["doctor"]] {
+        home.run(words);
+    }
     let status = fs::read_to_string(format!("/proc/{}/status", holder.id())).expect("it runs");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = resident.map(|kb| kb.trim().trim_end_matches(" kB").parse().unwrap_or(0.0));
