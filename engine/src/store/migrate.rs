@@ -21,13 +21,11 @@ pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
     txn.open_table(REACHED)?;
     for from in found..STORE_VERSION {
         match from {
-            // Version 2 has other indexes.
-            1 => forget_indexes(&txn)?,
+            // Versions 2 and 4 have other indexes.
+            1 | 3 => forget_indexes(&txn)?,
             // Version 3 tells in the order of eviction what each feed has left to give up. What
             // stands there means that nobody has looked.
             2 => {}
-            // Version 4 has other indexes.
-            3 => forget_indexes(&txn)?,
             _ => return Err(StoreError::Damaged { what: "its version" }),
         }
     }
