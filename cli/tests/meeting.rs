@@ -26,7 +26,8 @@ fn what_is_no_address_is_told_with_what_one_looks_like() {
     let world = World::new();
     let ana = world.home("ana");
     let own = ana.ok(&["address"]).trim().to_owned();
-    let mistyped = own.replacen(&own[10..11], if &own[10..11] == "q" { "p" } else { "q" }, 1);
+    let other = if &own[10..11] == "q" { "p" } else { "q" };
+    let mistyped = format!("{}{other}{}", &own[..10], &own[11..]);
     let feed = ana.feed.clone();
     for (typed, because) in [
         ("mill@192.0.2.7:4711".to_owned(), "character 2, `i`, is in no id"),
