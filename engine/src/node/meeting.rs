@@ -24,7 +24,7 @@ use crate::node::piece::Piece;
 use crate::node::{Event, Node, Output};
 use crate::reconcile::{Run, Scope};
 use crate::session::{Frames, Greeting, Place, Sentence, State, VERSION};
-use crate::store::StoreError;
+use crate::store::{StoreError, THEY, WE};
 use crate::time::Now;
 use giving::Job;
 pub(super) use taking::Hour;
@@ -308,7 +308,7 @@ impl Node {
         }
         if meeting.known {
             meeting.left_out =
-                self.store.snapshot()?.declined(&meeting.peer)?.into_iter().collect();
+                self.store.snapshot()?.declined(&meeting.peer, THEY | WE)?.into_iter().collect();
         }
         if meeting.opener {
             self.greet(&mut meeting);

@@ -79,8 +79,9 @@ impl Snapshot {
         links.get(peer)?.map_or_else(|| Ok(LinkRow::default()), |row| LinkRow::decode(row.value()))
     }
 
-    /// The feeds that are left out between this node and a known peer.
-    pub(crate) fn declined(&self, peer: &[u8; 32]) -> Result<Vec<FeedId>, StoreError> {
+    /// The feeds that are left out between this node and a known peer, since either of `who` declined
+    /// them.
+    pub(crate) fn declined(&self, peer: &[u8; 32], who: u8) -> Result<Vec<FeedId>, StoreError> {
         let declines = match self.txn.open_table(DECLINES) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
             declines => declines?,
@@ -88,8 +89,12 @@ impl Snapshot {
         let (from, to) = (pair(peer, &[0; 32]), pair(peer, &[0xff; 32]));
         let mut feeds = Vec::new();
         for row in declines.range::<&[u8; 64]>(&from..=&to)? {
+            let (key, by) = row?;
+            if by.value() & who == 0 {
+                continue;
+            }
             let mut feed = [0; 32];
-            for (to, from) in feed.iter_mut().zip(row?.0.value().iter().skip(32)) {
+            for (to, from) in feed.iter_mut().zip(key.value().iter().skip(32)) {
                 *to = *from;
             }
             feeds.push(FeedId::from_bytes(feed));

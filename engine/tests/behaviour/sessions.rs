@@ -139,6 +139,27 @@ fn a_restored_or_stale_cursor_only_costs_bytes() {
 }
 
 #[test]
+fn a_feed_whose_beginning_was_forgotten_comes_whole() {
+    // Who has Bo's key now holds nothing of a feed of which Ana remembers that Bo held the beginning.
+    for dials in [true, false] {
+        let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
+        meet(&mut cy, &mut ana).clean();
+        meet(&mut bo, &mut ana).clean();
+        cy.write_many(texts(40));
+        meet(&mut ana, &mut cy).clean();
+        let (mut anew, keys) =
+            (Device::new(4), (ana.feed().as_bytes()[0], bo.feed().as_bytes()[0]));
+        let met = if dials {
+            crate::meet::meet_as(&mut anew, &mut ana, (keys.1, keys.0), Way::default())
+        } else {
+            crate::meet::meet_as(&mut ana, &mut anew, keys, Way::default())
+        };
+        assert_eq!(met.dialler.ending, SessionEnding::Done);
+        same(&ana, &anew, &[cy.feed()]);
+    }
+}
+
+#[test]
 fn a_lying_cursor_only_costs_bytes() {
     // Two different devices under one link key: what is remembered of one is told to the other.
     let (mut ana, mut bo, mut liar) = (Device::new(1), Device::new(2), Device::new(4));
@@ -217,6 +238,24 @@ fn a_decline_that_its_author_forgot_ends_when_the_feed_comes() {
     let met = meet(&mut ana, &mut anew);
     assert_eq!(met.said.len(), 2, "{:?} {:?}", met.kinds(true), met.kinds(false));
     same(&ana, &anew, &[cy.feed()]);
+}
+
+#[test]
+fn a_decline_counts_only_while_its_author_tells_its_policy() {
+    // Bo knew Ana when it declined; it does no more, so it tells her nothing of its policy.
+    for dials in [true, false] {
+        let (mut ana, mut bo) = (Device::new(1), Device::new(2));
+        ana.write("once unwelcome");
+        let feed = ana.feed();
+        bo.node.block(bo.now, &feed).unwrap();
+        meet(&mut ana, &mut bo);
+        bo.node.unblock(bo.now, &feed).unwrap();
+        let way = Way { knows: !dials, is_known: dials, ..Way::default() };
+        let met =
+            if dials { meet_by(&mut bo, &mut ana, way) } else { meet_by(&mut ana, &mut bo, way) };
+        assert_eq!(met.dialler.ending, SessionEnding::Done);
+        assert_eq!(bo.texts(&feed), ["once unwelcome"], "{dials}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use thistle_engine::{Node, Setup, StoreError, WriteError};
 use super::post_office::Letter;
 use crate::author::{account, secret};
 use crate::home::{CACHE_BYTES, Home};
-use crate::ledger::{Holdings, Ledger};
+use crate::ledger::{Holdings, Ledger, Name};
 use crate::{Disk, Seed};
 
 /// A device of a world.
@@ -25,6 +25,8 @@ pub(super) struct Device {
     pub(super) holdings: Option<Holdings>,
     /// What it held the time before.
     pub(super) earlier: Option<Holdings>,
+    /// What it held once, and not when it was looked at later.
+    pub(super) dropped: BTreeSet<Name>,
     /// What the makers of bundles said to it last.
     pub(super) told: BTreeMap<FeedId, Letter>,
     /// The feeds that it wrote.
@@ -78,6 +80,7 @@ impl Device {
             ledger: Ledger::default(),
             holdings: None,
             earlier: None,
+            dropped: BTreeSet::new(),
             told: BTreeMap::new(),
             wrote: BTreeSet::new(),
             decided: BTreeSet::new(),
@@ -106,6 +109,8 @@ impl Device {
         let Some(home) = &self.home else { return Ok(Vec::new()) };
         let holdings = Holdings::of(&home.node)?;
         let found = self.ledger.settle(&holdings);
+        let before = self.holdings.iter().flat_map(|before| before.entries.keys());
+        self.dropped.extend(before.filter(|name| !holdings.entries.contains_key(*name)));
         self.earlier = self.holdings.replace(holdings);
         Ok(found)
     }
@@ -197,6 +202,7 @@ impl Device {
             ledger: self.ledger.clone(),
             holdings: None,
             earlier: None,
+            dropped: self.dropped.clone(),
             told: BTreeMap::new(),
             wrote: self.wrote.clone(),
             decided: self.decided.clone(),

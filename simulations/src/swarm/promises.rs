@@ -224,7 +224,12 @@ impl Swarm {
                 let forked = info.forked.is_some();
                 ((info.own || grows_not) && forked) || (!forked && !info.gaps.is_empty())
             };
-            if reader.feeds()?.iter().any(knows_more) {
+            // And the place of an answer stays when a branch goes that held what it answers.
+            let remembers = device.holdings.as_ref().is_some_and(|held| {
+                let gone = |name: &&Name| !held.entries.contains_key(*name);
+                device.dropped.iter().filter(gone).any(|name| self.feeds.contains(&name.0))
+            });
+            if remembers || reader.feeds()?.iter().any(knows_more) {
                 continue;
             }
             let query = Query { channel: Some(PLAZA.to_owned()), ..Query::default() };

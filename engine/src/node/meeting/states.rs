@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::node::meeting::{Meeting, SessionFault, Stage, Stop};
 use crate::reconcile::{Counters, Item, Peer, Run, Scope};
 use crate::session::{Memory, Sentence, State};
-use crate::store::{FeedRow, Snapshot, StoreError, THEY};
+use crate::store::{FeedRow, Snapshot, StoreError, THEY, WE};
 use crate::time::Now;
 
 impl Node {
@@ -70,10 +70,10 @@ impl Node {
             return Err(SessionFault::OutOfTurn { kind: 9 }.into());
         }
         let first = meeting.heard.replace(state.clone()).is_none();
-        if meeting.known
-            && let Some(memory) = &state.memory
-        {
-            self.note_revision(now, meeting, memory)?;
+        match &state.memory {
+            Some(memory) if meeting.known => self.note_revision(now, meeting, memory)?,
+            None if meeting.known && first => self.leave_out_own(meeting)?,
+            _ => {}
         }
         match (meeting.opener, first) {
             (true, true) => self.opener_first(now, meeting, &state),
@@ -81,6 +81,18 @@ impl Node {
             (false, true) => self.responder_first(now, meeting, &state),
             (false, false) => self.responder_again(now, meeting, &state),
         }
+    }
+
+    /// A peer that tells no policy does not know this node any more: what it declined when it did
+    /// counts no longer.
+    fn leave_out_own(&self, meeting: &mut Meeting) -> Result<(), Stop> {
+        let snapshot = self.store.snapshot()?;
+        let own = snapshot.declined(&meeting.peer, WE)?.into_iter().collect();
+        if meeting.left_out != own {
+            meeting.left_out = own;
+            meeting.make_scope(&snapshot)?;
+        }
+        Ok(())
     }
 
     /// What the peer declined before counts only while its policy is the same.
@@ -102,7 +114,7 @@ impl Node {
             row.revision = Some(memory.revision);
             writer.set_link(&peer, &row)
         })?;
-        meeting.left_out = self.store.snapshot()?.declined(&peer)?.into_iter().collect();
+        meeting.left_out = self.store.snapshot()?.declined(&peer, THEY | WE)?.into_iter().collect();
         Ok(())
     }
 
@@ -111,8 +123,9 @@ impl Node {
         meeting.make_scope(&snapshot)?;
         let memory = state.memory.filter(|_| meeting.known);
         // What it leaves out for our sake it left out by a policy that is no more.
-        let stale = memory.is_some_and(|memory| memory.known.is_some())
-            && memory.and_then(|memory| memory.known) != Some(snapshot.revision()?);
+        let revision = snapshot.revision()?;
+        let known = state.memory.and_then(|memory| memory.known);
+        let stale = known.is_some_and(|known| known != revision);
         let same = meeting.is_same(state) && !stale;
         let cursor = memory.and_then(|memory| memory.cursor);
         if same {

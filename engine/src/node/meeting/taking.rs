@@ -1,7 +1,7 @@
 //! What a session takes in: pieces are staged within a bound and committed, and what does not fit
 //! is asked for or declined.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bundle::{Frame, Want, What};
 use crate::ingest::{self, Incoming, Outcome, Refusal, Source};
@@ -99,6 +99,7 @@ impl Node {
     ) -> Result<(), Stop> {
         let mut declined = BTreeSet::new();
         let (mut touched, mut held) = (BTreeSet::new(), BTreeSet::new());
+        let mut headless = BTreeMap::new();
         for (piece, (outcome, fork_seq)) in staged.iter().zip(taken) {
             let (feed, entries) = (piece.feed(), piece.entries());
             if entries > 0 && matches!(outcome, Outcome::New(_) | Outcome::Known) {
@@ -137,6 +138,11 @@ impl Node {
                         meeting.want(feed, (1, segment.first_seq.saturating_sub(1)), What::Entries);
                     }
                 }
+                Outcome::Left(Refusal::NoCertificate, _) => {
+                    if let Piece::Segment(segment) = piece {
+                        headless.insert(feed, segment.last_seq());
+                    }
+                }
                 Outcome::Left(Refusal::OtherBranch | Refusal::NoEntry, _) => {
                     meeting.repeated = meeting.repeated.saturating_add(piece.weight());
                 }
@@ -152,6 +158,10 @@ impl Node {
                     return Err(SessionFault::Piece(reject.into()).into());
                 }
             }
+        }
+        // Who sent them believes that their beginnings are here.
+        for (feed, last) in headless {
+            meeting.want(feed, (1, last), What::Entries);
         }
         self.ask_for_gaps(meeting, &touched)?;
         self.say_declined(now, meeting, declined)?;
