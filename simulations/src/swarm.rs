@@ -694,11 +694,16 @@ impl Swarm {
             self.rest(at)?;
         }
         let mut bundles = Vec::new();
+        // What is given to one reader goes by what that reader said last: in a round in which nothing
+        // is new, somebody may have said first that something is missing, or is taken again.
+        let enough = 1 + u32::from(self.options.heals_addressed || self.options.meetings.heals);
+        let mut quiet = 0;
         for round in 0..=HEALING_ROUNDS {
             self.follow_all()?;
             let before = self.positions()?;
             bundles = if self.options.meetings.heals { self.gather()? } else { self.round()? };
-            if self.positions()? == before {
+            quiet = if self.positions()? == before { quiet + 1 } else { 0 };
+            if quiet == enough {
                 break;
             }
             if round == HEALING_ROUNDS {

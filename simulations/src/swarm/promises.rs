@@ -194,7 +194,11 @@ impl Swarm {
         }
         let present = self.present();
         for (one, other) in present.iter().zip(present.iter().skip(1)) {
-            self.meet([*one, *other], [true, true])?;
+            let first = self.meet([*one, *other], [true, true])?;
+            if first.asked || first.messages > 4 {
+                // What came, or is taken again, after all have healed is agreed upon in the next one.
+                self.meet([*other, *one], [true, true])?;
+            }
             if self.is(Sabotage::Chatty) {
                 self.options.lifetimes = 0;
                 self.write(*one)?;
