@@ -25,7 +25,7 @@ struct Disk {
 
 #[test]
 fn a_full_disk_stops_writing_and_loses_nothing() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let Some(disk) = Disk::mount("22m") else { return };
     let (home, feed, _) = Home::create(disk.path().join("home"), "Writer");
     let mut acknowledged = Vec::new();
     disk.fill(256 * 1024);
@@ -55,7 +55,7 @@ fn a_full_disk_stops_writing_and_loses_nothing() {
 
 #[test]
 fn a_full_disk_stops_an_import_and_it_goes_on_after() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let Some(disk) = Disk::mount("22m") else { return };
     let outside = tempfile::tempdir().unwrap();
     let file = letters(&outside, 3_000);
     let (home, feed, _) = Home::create(disk.path().join("home"), "Importer");
@@ -74,7 +74,7 @@ fn a_full_disk_stops_an_import_and_it_goes_on_after() {
 
 #[test]
 fn a_full_disk_stops_reading_a_bundle_and_it_goes_on_after() {
-    let Some(disk) = Disk::mount("6m") else { return };
+    let Some(disk) = Disk::mount("24m") else { return };
     let outside = tempfile::tempdir().unwrap();
     let (author, feed, _) = Home::create(outside.path().join("author"), "Author");
     author.call(&["import"]).arg(letters(&outside, 3_000)).run().good();
@@ -113,7 +113,7 @@ fn a_full_stick_keeps_no_half_bundle() {
 
 #[test]
 fn a_disk_that_takes_no_changes_is_said_so() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let Some(disk) = Disk::mount("22m") else { return };
     let outside = tempfile::tempdir().unwrap();
     let (home, feed, _) = Home::create(disk.path().join("home"), "Writer");
     let id = word(&home.run(&["write", "--json", "before"]).good().json(), "id");

@@ -114,6 +114,35 @@ fn every_test_that_shows_a_promise_exists() {
 }
 
 #[test]
+fn every_test_that_shows_a_defence_exists() {
+    let page = tree::read("schemas/threats.md");
+    let tests: BTreeSet<String> =
+        tree::rust_files().iter().flat_map(|(_, code)| names(code)).collect();
+    let (mut checked, mut requirements) = (0, 0);
+    for (heading, column) in [("Defences by name", 2), ("The twenty requirements", 2)] {
+        for (line, cells) in rows(&page, heading) {
+            requirements += usize::from(cells.len() == 4);
+            for named in cells[column..].iter().flat_map(|cell| coded(cell)) {
+                let exists = if named.contains('/') {
+                    tree::root().join(named).exists()
+                } else {
+                    tests.contains(named)
+                };
+                assert!(exists, "schemas/threats.md:{line}: there is no `{named}`");
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(requirements, 20);
+    assert!(checked > 80, "only {checked} tests are named");
+}
+
+/// What stands between backticks.
+fn coded(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_program() {
     let page = tree::read("README.md");
     let told: Vec<String> =
@@ -284,6 +313,7 @@ fn bare(code: &str) -> String {
 
 /// Names of tests in a file.
 fn names(code: &str) -> Vec<String> {
+    let code = code.replace("#[tokio::test", "#[test]");
     let after = code.split("#[test]").skip(1);
     let name = |text: &str| Some(text.split_once("fn ")?.1.split_once('(')?.0.to_owned());
     after.filter_map(name).collect()
@@ -338,6 +368,11 @@ mod tests {
         let words =
             |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(calls(page), [(1, words(&["read", "x"])), (3, words(&["bundle", "read"]))]);
+    }
+
+    #[test]
+    fn what_is_coded_is_found() {
+        assert_eq!(coded("a `b`, `c d`; e").collect::<Vec<_>>(), ["b", "c d"]);
     }
 
     #[test]

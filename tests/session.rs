@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use thistle_engine::account::{AccountKey, Phrase};
 use thistle_engine::bundle::{Frame, Want, What};
 use thistle_engine::content::{Carry, Content, Post};
-use thistle_engine::key::Seed;
+use thistle_engine::key::{AccountId, FeedId, Seed};
+use thistle_engine::seal::{Says, carrier_secret, recognition_secret, tag};
 use thistle_engine::session::{Frames, Memory, Place, Sentence, State};
 use thistle_engine::time::Now;
 use thistle_engine::{Event, InMemoryBackend, Input, Node, Output, SessionEnding, Setup, limits};
@@ -132,6 +133,7 @@ fn shown_state(state: &State) -> Value {
             "cursor": memory.cursor.map(place),
             "revision": hex(&memory.revision),
             "known": memory.known.map(|known| hex(&known)),
+            "log": memory.log.map(|log| hex(&log)),
         })
     };
     json!({
@@ -212,20 +214,27 @@ fn conversation(
     panic!("the session never ends: {endings:?}");
 }
 
+/// What was said, as it is recorded.
+fn messages(said: &[(bool, Vec<u8>)]) -> Vec<Value> {
+    let message = |(opens, bytes): &(bool, Vec<u8>)| {
+        let from = if *opens { "opener" } else { "responder" };
+        json!({ "from": from, "hex": hex(bytes) })
+    };
+    said.iter().map(message).collect()
+}
+
 /// The sessions that are recorded.
 fn sessions() -> Vec<Value> {
     let mut all = Vec::new();
     let mut record = |name: &str, nodes: &mut [Node; 2], binding: u8, known: bool| {
         let [opener, responder] = nodes;
         let said = conversation(opener, responder, binding, known);
-        let message = |(opens, bytes): &(bool, Vec<u8>)| json!({ "from": if *opens { "opener" } else { "responder" }, "hex": hex(bytes) });
-        let messages: Vec<Value> = said.iter().map(message).collect();
         all.push(json!({
             "name": name,
             "first": matches!(name, "first meeting" | "strangers"),
             "known": known,
             "binding": hex(&[binding; 32]),
-            "messages": messages,
+            "messages": messages(&said),
         }));
     };
     let devices =
@@ -236,7 +245,56 @@ fn sessions() -> Vec<Value> {
     write(&mut nodes[1], "the bridge is open again");
     record("news for a known peer", &mut nodes, 23, true);
     record("strangers", &mut devices(), 24, false);
+    all.push(contacts());
     all
+}
+
+/// Two contacts that meet without being known by their links.
+fn contacts() -> Value {
+    let mut nodes = [device(1, &["the bridge is out"]), device(2, &["come by the mill"])];
+    let cards = nodes.each_mut().map(|node| node.card(NOW).unwrap().unwrap());
+    for (node, card) in nodes.iter_mut().zip(cards.iter().rev()) {
+        node.add_contact(NOW, card, None, true).unwrap();
+    }
+    let [opener, responder] = &mut nodes;
+    let said = conversation(opener, responder, 25, false);
+    let secret = opener.reader().unwrap().shared().unwrap().remove(0).secret;
+    let [first, second] = cards.map(|card| hex(card.account.as_bytes()));
+    json!({
+        "name": "contacts",
+        "first": true,
+        "known": true,
+        "binding": hex(&[25; 32]),
+        "contact": { "opener": first, "responder": second, "secret": hex(secret.expose()) },
+        "messages": messages(&said),
+    })
+}
+
+#[test]
+fn tags_are_those_of_the_specification() {
+    let all = vectors("recognition");
+    for vector in &all {
+        let label = bytes(&vector["label"]);
+        let fixed = |name: &str| <[u8; 32]>::try_from(bytes(&vector[name])).unwrap();
+        let (secret, parts) = (Seed::new(fixed("secret")), label.as_chunks::<32>().0);
+        let secret = match parts {
+            [from, to] => {
+                let [from, to] = [from, to].map(|account| AccountId::from_bytes(*account));
+                recognition_secret(&secret, &from, &to)
+            }
+            [feed] => carrier_secret(&secret, &FeedId::from_bytes(*feed)),
+            other => panic!("{other:?}"),
+        };
+        let says = match vector["says"].as_str().unwrap() {
+            "opener" => Says::Opener,
+            "responder" => Says::Responder,
+            "answer of the opener" => Says::Answer { opener: true },
+            "answer of the responder" => Says::Answer { opener: false },
+            other => panic!("{other}"),
+        };
+        assert_eq!(hex(&tag(&secret, &fixed("session"), says)), vector["tag"], "{vector}");
+    }
+    assert_eq!(all.len(), 12);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! A valid vector must fit its rule of the CDDL, decode to the listed fields, encode to the same
 //! bytes and give the listed derived values. An invalid one must be refused with the listed error.
 //! What the vectors leave open is closed at the end: that they reach every error, every limit and
-//! every rule. The bytes come from `schemas/vectors/generate.py`, which shares no code with the
-//! engine; nothing here makes a vector.
+//! every rule. The bytes come from `schemas/vectors/generate.py` and, for private messages,
+//! `private.py`, which share no code with the engine; nothing here makes a vector.
 
 #[path = "vectors/names.rs"]
 mod names;
+#[path = "vectors/private.rs"]
+mod private;
 #[path = "vectors/show.rs"]
 mod show;
 
@@ -26,10 +28,11 @@ use thistle_engine::key::{
 };
 use thistle_engine::limits;
 use thistle_engine::order::{Node, display_order, lamports};
+use thistle_engine::seal::{Card, CardFault, Inner};
 use thistle_engine::segment::{self, Reject, UnverifiedSegment};
 use thistle_tests::tree;
 
-use names::{Seen, decode_error, file_fault, fork_fault, frame_fault, reject};
+use names::{Seen, card_fault, decode_error, file_fault, fork_fault, frame_fault, reject};
 use show::{
     bytes, fixed, hex, shown_content, shown_fork, shown_frame, shown_header, shown_segment,
 };
@@ -37,7 +40,7 @@ use show::{
 /// Sizes of the pieces in which files are read.
 const CHUNKS: [usize; 5] = [1, 7, 64, 4_096, usize::MAX];
 
-/// One object of `valid.json` or `invalid.json`.
+/// One object of `valid.json` or `invalid.json`, or of the list of that name in `private.json`.
 struct Vector {
     name: String,
     kind: String,
@@ -61,7 +64,9 @@ impl Vector {
 
 fn vectors(file: &str) -> Vec<Vector> {
     let text = tree::read(&format!("schemas/vectors/{file}.json"));
-    let list: Vec<Map<String, Value>> = serde_json::from_str(&text).unwrap();
+    let mut list: Vec<Map<String, Value>> = serde_json::from_str(&text).unwrap();
+    let more = private::vectors(file);
+    list.extend(more.iter().map(|vector| vector.as_object().unwrap().clone()));
     let vector = |all: Map<String, Value>| {
         let word = |name: &str| all[name].as_str().unwrap().to_owned();
         Vector { name: word("name"), kind: word("kind"), bytes: bytes(&all["hex"]), all }
@@ -70,7 +75,7 @@ fn vectors(file: &str) -> Vec<Vector> {
 }
 
 fn grammar() -> String {
-    let files = ["entry", "content", "bundle"];
+    let files = ["entry", "content", "bundle", "private"];
     files.map(|name| tree::read(&format!("schemas/{name}.cddl"))).join("\n")
 }
 
@@ -88,6 +93,8 @@ fn every_valid_vector_is_what_the_engine_says() {
             "text_id" => text_id(&vector),
             "phrase" => phrase(&vector),
             "order" => order(&vector),
+            "card" => private::card(&vector),
+            "inner" => private::inner(&vector),
             kind => panic!("{}: {kind}", vector.name),
         };
         assert_eq!(&fields, vector.fields(), "{}", vector.name);
@@ -144,6 +151,9 @@ fn the_grammar_takes_every_valid_vector() {
                 fits(kind, bytes, name);
             }
         }
+        if kind == "card" || kind == "inner" {
+            fits(kind, bytes, name);
+        }
         if kind == "bundle" {
             let rules = vector.derived("frame_rules").as_array().unwrap();
             for ((start, body, end), rule) in frames(&vector).into_iter().zip(rules) {
@@ -171,7 +181,7 @@ fn the_grammar_takes_no_vector_of_a_wrong_type_length_or_limit() {
     let mut taken = Vec::new();
     for vector in vectors("invalid") {
         let rule = match vector.kind.as_str() {
-            "bundle" => continue,
+            "bundle" | "card" | "inner" => continue,
             "fork" => "fork_proof",
             kind => kind,
         };
@@ -200,8 +210,10 @@ fn every_rule_of_the_grammar_is_used_by_a_vector() {
     }
     let named = vectors("valid").iter().filter_map(|v| v.rule().map(str::to_owned)).collect();
     let mut reached: BTreeSet<String> = named;
-    // These are tried on all contents, on all frames and on every frame of a file.
-    reached.extend(["content", "frame", "frame_bytes"].map(str::to_owned));
+    // These are tried on all contents, frames, cards and what is sealed, and on every frame of a file;
+    // changes of groups are in `groups.rs`.
+    let all = ["content", "frame", "frame_bytes", "card", "inner", "group_change"];
+    reached.extend(all.map(str::to_owned));
     while let Some(next) = rules
         .iter()
         .filter(|(name, _)| reached.contains(**name))
@@ -256,23 +268,46 @@ const AT_THE_LIMIT: &[(&str, u64, &str, &str, Measure, &str)] = &[
     ("RANGES", limits::RANGES, "content-retraction-64-ranges", "/fields/ranges", Count, "content-retraction-65-ranges"),
     ("BUNDLE_HEADS_PER_FRAME", limits::BUNDLE_HEADS_PER_FRAME, "frame-heads-1024", "/fields/heads", Count, "frame-heads-1025"),
     ("WANTS", limits::WANTS, "frame-wants-256", "/fields/wants", Count, "frame-wants-257"),
+    ("EPOCH_PARTS", limits::EPOCH_PARTS, "content-epoch-part-last-of-5", "/fields/parts", Number, "content-epoch-part-6-parts"),
+    ("EPOCH_DEVICES", limits::EPOCH_DEVICES, "inner-roster-64-devices", "/fields/members/0/devices", Count, "inner-roster-65-devices"),
+    ("EPOCH_DEVICES", limits::EPOCH_DEVICES, "inner-roster-64-devices-of-64-accounts", "/fields/members", Count, "inner-roster-65-accounts"),
+    ("CARD_BYTES", limits::CARD_BYTES, "inner-introduction-300-bytes", "/fields/card", Hex, "inner-introduction-301-bytes"),
+    ("CARD_BYTES", limits::CARD_BYTES, "inner-introduction-300-bytes", "/fields/card", Hex, "card-301-bytes"),
+    ("NAME_BYTES", limits::NAME_BYTES, "card-name-64-bytes", "/fields/name", Text, "card-name-65-bytes"),
+    ("NAME_BYTES", limits::NAME_BYTES, "inner-contact-name-of-64", "/fields/name", Text, "inner-contact-name-65-bytes"),
+    ("SEQ_END", limits::SEQ_END - 1, "content-epoch-part-last-of-5", "/fields/epoch", Number, "content-epoch-part-epoch-2-to-40"),
+    ("SEQ_END", limits::SEQ_END - 1, "inner-unreadable", "/fields/epoch", Number, "inner-unreadable-epoch-2-to-40"),
+    ("PAYLOAD_BYTES", limits::PAYLOAD_BYTES, "content-sealed-largest", "/hex", Hex, "content-payload-16385-bytes"),
     ("FRAME_BYTES", limits::FRAME_BYTES, "bundle-largest-frame", "/derived/frame_lengths/2", Number, "bundle-frame-65537-bytes"),
 ];
 
 /// Limits of what is kept, not of what is sent; `BUNDLE_FEEDS` has a test of its own, and those of
-/// a reconciliation are reached in `reconcile.rs`.
+/// a reconciliation are reached in `reconcile.rs`, those of a sealed bundle in `sealed.rs`.
 const NOT_IN_VECTORS: &[&str] = &[
     "ADDRESS_BYTES",
+    "BUNDLE_BYTES",
     "BUNDLE_FEEDS",
+    "BUNDLE_SECRETS",
+    "BUNDLE_SLOTS",
+    "CARRY_SECRETS",
     "CONTACTS",
     "CONTROL_FRAMES",
     "DECLINED",
     "DECLINED_PER_FRAME",
+    "EPOCH_MESSAGES",
     "FIRST_FLIGHT_BYTES",
     "FOLLOWS_READ",
     "FORK_BRANCHES",
+    "GROUPS",
+    "GROUP_ASIDE",
+    "GROUP_CHANGES",
+    "GROUP_MEMBERS",
+    "GROUP_PARENTS",
     "HOPS",
+    "INTRODUCTIONS",
     "ISLANDS_PER_FEED",
+    "LINK_KEY_DAYS",
+    "LIVE_PREKEYS",
     "REACHED_FEEDS",
     "RECOGNITION_TAGS",
     "RECONCILE_ITEMS",
@@ -280,8 +315,10 @@ const NOT_IN_VECTORS: &[&str] = &[
     "RECONCILE_SUMS",
     "REMEMBERED_ADDRESSES",
     "REMEMBERED_EVICTIONS",
+    "RENEWALS",
     "REPEATED_BYTES",
     "SCOPE_FEEDS",
+    "SEALED_AGAIN",
     "SESSIONS",
     "SESSION_ROUNDS",
     "SILENCE_MS",
@@ -294,8 +331,11 @@ const NOT_IN_VECTORS: &[&str] = &[
     "STRANGER_FEED_BYTES",
     "STRANGER_HOUR_BYTES",
     "STRANGER_SEND_BYTES",
+    "TAGS_AHEAD",
     "UNACKED_BYTES",
     "UNACKED_NODE_BYTES",
+    "UNREADABLE_DAY",
+    "UNREADABLE_TOLD",
 ];
 
 #[test]
@@ -328,6 +368,7 @@ fn every_limit_is_reached_and_passed_by_one() {
         .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next())
         .collect();
     let reached = AT_THE_LIMIT.iter().map(|row| row.0).chain(NOT_IN_VECTORS.iter().copied());
+    let reached = reached.chain([private::LEAST]);
     assert_eq!(reached.collect::<BTreeSet<_>>(), constants);
 }
 
@@ -340,6 +381,11 @@ fn passed_by(vector: &Vector) -> Option<(u64, u64)> {
         "content" => Content::decode(bytes).err(),
         "fork" => ForkProof::decode(bytes).err(),
         "frame" => Frame::decode(bytes).err(),
+        "inner" => Inner::decode(bytes).err(),
+        "card" => match Card::decode(bytes) {
+            Err(CardFault::Decode(error)) => Some(error),
+            _ => None,
+        },
         _ => None,
     };
     match error {
@@ -783,6 +829,11 @@ fn refusal(vector: &Vector, seen: &mut Seen) -> &'static str {
     let decoded = match vector.kind.as_str() {
         "header" => Header::decode(bytes).map(drop),
         "content" => Content::decode(bytes).map(drop),
+        "inner" => Inner::decode(bytes).map(drop),
+        "card" => {
+            let found = Card::decode(bytes).map(drop);
+            return found.map_or_else(|fault| card_fault(&fault, seen), |()| "accepted");
+        }
         "frame" => return refuse_frame(bytes, seen),
         "segment" => {
             let found = verify_segment(bytes).expect_err(&vector.name);

@@ -13,6 +13,13 @@ use thistle_engine::limits::HOPS;
 
 use crate::outcome::EXIT_CODES;
 
+mod people;
+
+pub(crate) use people::{
+    Accept, Card, Contact, ContactAdd, ContactCarry, ContactName, Device, Group, GroupCreate,
+    Introduce,
+};
+
 /// Signed feeds that travel by stick when the network is gone.
 ///
 /// You write to a feed of your own. Every entry is signed and linked to the one before, so what
@@ -66,6 +73,12 @@ pub(crate) enum Command {
     /// Their texts are dropped here, and wherever the retraction arrives. What others have read,
     /// copied or carried elsewhere meanwhile, nobody can take back.
     Retract(Retract),
+    /// Delete messages from this device, others' and your own.
+    ///
+    /// What they say is gone here for good, and so are the keys of what was private; it is not taken in
+    /// again when somebody brings it. Nobody is told, and whoever else has it keeps it: to take back
+    /// what you wrote, use `thistle retract`. What you wrote and nobody carried yet reaches nobody then.
+    Delete(Delete),
     /// Publish how you want to be called.
     Profile(Profile),
     /// Bring messages from JSON Lines or an mbox file into your feed.
@@ -91,6 +104,11 @@ pub(crate) enum Command {
     /// With 1, which is usual, you carry whom they follow like those whom you follow; with 0 only
     /// those whom you follow yourself.
     Hops(Hops),
+    /// Print or set whom this home meets: anybody, or your contacts alone.
+    ///
+    /// Who meets contacts only looks to everybody else like a home that holds nothing, and takes nothing
+    /// from them either. Strangers carry nothing for it then.
+    Radio(Radio),
     /// Drop what is held of a feed, and refuse what comes of it.
     ///
     /// This stays on this device; nothing is published.
@@ -101,6 +119,26 @@ pub(crate) enum Command {
     ///
     /// The name stays on this device and stands before what the feed calls itself.
     Name(Name),
+    /// Hand out your contact card, and add people by theirs.
+    #[command(subcommand)]
+    Contact(Contact),
+    /// List the people whom you added.
+    Contacts,
+    /// Begin a group, and say who belongs to it.
+    #[command(subcommand)]
+    Group(Group),
+    /// List the groups that you belong to.
+    Groups,
+    /// Say that a device of your account is yours no longer.
+    #[command(subcommand)]
+    Device(Device),
+    /// List the devices of your account.
+    Devices,
+    /// Say whether others are told that their private messages arrived here and were read.
+    ///
+    /// Without `on` or `off`, what is set is printed. Usually it is on. Receipts are sealed to whoever wrote the
+    /// message; when they are off, its author does not learn from this device what became of it.
+    Receipts(Receipts),
     /// List the feeds that are held, followed or blocked.
     Feeds,
     /// Write, read and look into bundles, the files that carry feeds.
@@ -109,8 +147,8 @@ pub(crate) enum Command {
     /// Wait for other homes to dial, and meet them.
     ///
     /// The first line printed is the address of this home, to be given to others. It serves until it
-    /// is interrupted; other commands go on working meanwhile. Whoever dials and is not named by
-    /// `--known` is a stranger: what strangers get and may leave here is bounded.
+    /// is interrupted; other commands go on working meanwhile. Whoever dials and is no contact and not
+    /// named by `--known` is a stranger: what strangers get and may leave here is bounded.
     #[command(after_long_help = LISTEN_EXAMPLES)]
     Listen(Listen),
     /// Print the address of this home.
@@ -119,8 +157,9 @@ pub(crate) enum Command {
     Address,
     /// Meet the home at an address: both sides get what they want of the other.
     ///
-    /// Whom you dial is known to you. Once met, a home is found again by its key alone, or the
-    /// beginning of it, as long as its address stays the same. A meeting that was cut off goes on
+    /// Whom you dial is known to you, and contacts recognise each other. Once met, a contact is found
+    /// again by name, and any home by its key or the beginning of it, as long as its address stays the
+    /// same; homes have a new key each week. A meeting that was cut off goes on
     /// where it stopped when this is run again.
     #[command(after_long_help = SYNC_EXAMPLES)]
     Sync(Sync),
@@ -136,10 +175,18 @@ pub(crate) enum Command {
     /// Each finding is told, and the exit code is 3 if there is one. `--repair` builds the indexes
     /// anew, which loses nothing, and says what that mended and what is left.
     Doctor(Doctor),
+    /// Show what somebody else learns from this home.
+    ///
+    /// It is found out on the spot, with this home or a copy of it in memory, and nothing of it is
+    /// sent anywhere. A residual is what the design leaves open; all else was made public or left
+    /// unlocked by you.
+    #[command(after_long_help = AUDIT_EXAMPLES)]
+    Audit(Audit),
     /// Copy the home into one file, while it is in use.
     ///
-    /// The file holds everything of one moment, the keys of this device too, and is not sealed:
-    /// keep it as safe as the device. `thistle restore` makes a home of it, with a new feed of your
+    /// The file holds everything of one moment, the keys of this device too. That of a locked home
+    /// is encrypted and opens with the passphrase that was in force when it was made. That of any
+    /// other is not: keep it as safe as the device. `thistle restore` makes a home of it, with a new feed of your
     /// account, so that no copy ever goes on with the feed that the device itself may go on with.
     #[command(after_long_help = BACKUP_EXAMPLES)]
     Backup(Backup),
@@ -148,9 +195,37 @@ pub(crate) enum Command {
     /// Everything that the backup holds is there. Your feed of before ends in this home and you go
     /// on in a new one, which is shown as unconfirmed until you run `thistle confirm` with your
     /// recovery phrase. What you wrote after the backup comes back with the bundles of those who
-    /// hold it. A home that is there is never replaced.
+    /// hold it. A home that is there is never replaced. A backup of a locked home takes its
+    /// passphrase, and the new home is locked with the same one.
     #[command(after_long_help = RESTORE_EXAMPLES)]
     Restore(Restore),
+    /// Set a passphrase, or change it.
+    ///
+    /// A home that had none is encrypted whole, and its plain store overwritten and removed; what an
+    /// SSD or a snapshot keeps of it nobody can reach from here, so set a passphrase with `init` where
+    /// that matters. No passphrase can be found out or reset: whoever forgets it has the recovery
+    /// phrase, and what others hold. The new one is asked for at the terminal, or read from the file
+    /// that `THISTLE_NEW_PASSPHRASE_FILE` names.
+    #[command(after_long_help = PASSPHRASE_EXAMPLES)]
+    Passphrase(SetPassphrase),
+    /// Lock the home: whatever holds it open lets go of it, and its keys are wiped.
+    ///
+    /// `unlock`, `listen` and every other command that uses the home end. Afterwards nothing in it
+    /// can be read without the passphrase.
+    Lock,
+    /// Keep the home open for other commands until `lock`, or until none was run for a while.
+    ///
+    /// The passphrase is asked for, or read from the file that `THISTLE_PASSPHRASE_FILE` names. The
+    /// keys are in the memory of one process then, and nowhere on the disk. `listen` takes the home
+    /// over, and locks it when it ends.
+    Unlock(Unlock),
+    /// Destroy the keys of this home, and then remove it. There is no way back.
+    ///
+    /// The passphrase is not asked for, and neither is anything else. The keys go first, within half a
+    /// second whatever the home holds: from then on its stores are noise, the second profile's too.
+    /// Without a passphrase there is no key: the files are removed, and what the disk keeps of them
+    /// can perhaps be found. Bundles, backups and what others hold are not touched.
+    Panic,
     /// Give the disk back what the store does not need any more.
     ///
     /// Nothing that is held is lost, also if it is cut off. Other commands wait meanwhile.
@@ -178,12 +253,86 @@ pub(crate) struct Init {
     /// What others see you called.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
+    /// Ask for a passphrase, and encrypt everything that is kept here.
+    ///
+    /// Where no terminal is, `THISTLE_PASSPHRASE_FILE` names a file that holds it; if that is set, a
+    /// passphrase is set without this option.
+    #[arg(long)]
+    pub(crate) passphrase: bool,
     /// Come back to an account: read its 24 words from standard input.
     ///
     /// The account goes on with a new feed. The old feed is not continued, but what others hold of
     /// it comes back as they bring it.
     #[arg(long)]
     pub(crate) restore: bool,
+    /// Who may carry your feed: anybody, your contacts, or those contacts whom you list.
+    ///
+    /// What only some may carry stays unknown to everybody else, but it travels by fewer people, and
+    /// members of a group who are not your contacts do not get it. It holds for as long as the feed.
+    #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+    pub(crate) carry: CarriedBy,
+    /// Whom this home meets: anybody, or your contacts alone.
+    ///
+    /// Who meets contacts only looks to everybody else like a home that holds nothing. `thistle radio`
+    /// changes it later.
+    #[arg(long, value_enum, default_value_t, value_name = "WHOM")]
+    pub(crate) radio: Meets,
+}
+
+/// Who may carry a feed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+pub(crate) enum CarriedBy {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Contacts.
+    Contacts,
+    /// Contacts who are listed.
+    Listed,
+}
+
+/// Whom a home meets.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Meets {
+    /// Contacts alone.
+    Contacts,
+    /// Anybody.
+    #[default]
+    Open,
+}
+
+/// Arguments of `radio`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Radio {
+    /// Whom it meets from now on.
+    #[arg(value_enum, value_name = "WHOM")]
+    pub(crate) meets: Option<Meets>,
+}
+
+/// Arguments of `passphrase`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SetPassphrase {
+    /// Make a second profile, with another account, that another passphrase opens.
+    ///
+    /// Every home has room for one, 16 MiB, that is full of random bytes until it is used: who sees
+    /// this disk once cannot tell whether it ever was. If there is a second profile already, this puts
+    /// another in its place, since nobody can know that without its passphrase.
+    #[arg(long, requires = "name")]
+    pub(crate) second: bool,
+    /// What others see the second profile called.
+    #[arg(long, value_name = "NAME", requires = "second")]
+    pub(crate) name: Option<String>,
+}
+
+/// Arguments of `unlock`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Unlock {
+    /// Lock again once no command was run for so long: `30s`, `15m`, `2h`; 0 is never.
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    pub(crate) idle: String,
+    /// Read the key from standard input, and hold the home: what this command starts for itself.
+    #[arg(long, hide = true)]
+    pub(crate) hold: bool,
 }
 
 /// Arguments of `village`.
@@ -203,6 +352,9 @@ pub(crate) struct Write {
     /// The text; `-` reads standard input.
     #[arg(value_name = "TEXT")]
     pub(crate) text: Vec<String>,
+    /// Write to this person or group alone: it is sealed, and nobody else can read it.
+    #[arg(long, value_name = "NAME", conflicts_with = "channel")]
+    pub(crate) to: Option<String>,
     /// The channel it belongs to.
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: Option<String>,
@@ -220,6 +372,31 @@ pub(crate) struct Retract {
     /// Entries of your feed, by id or by number in the feed; `7-9` is several.
     #[arg(value_name = "ENTRY", required = true)]
     pub(crate) entries: Vec<String>,
+}
+
+/// Arguments of `delete`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Delete {
+    /// Entries by id, or by the beginning of it.
+    #[arg(value_name = "ENTRY", required = true)]
+    pub(crate) entries: Vec<String>,
+}
+
+/// Arguments of `receipts`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Receipts {
+    /// Whether they are told.
+    #[arg(value_name = "SWITCH", value_enum)]
+    pub(crate) switch: Option<Switch>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// They are.
+    On,
+    /// They are not.
+    Off,
 }
 
 /// Arguments of `profile`.
@@ -253,9 +430,12 @@ pub(crate) struct Import {
 /// Arguments of `read`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Read {
-    /// The channel; without it, everything.
+    /// The channel; without it, everything that is public.
     #[arg(value_name = "CHANNEL")]
     pub(crate) channel: Option<String>,
+    /// What was said in private with this person or group; its authors hear that you saw it.
+    #[arg(long = "with", value_name = "NAME", conflicts_with = "channel")]
+    pub(crate) with: Option<String>,
     /// How many messages at most.
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
@@ -264,6 +444,10 @@ pub(crate) struct Read {
 /// Arguments of `query`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Query {
+    /// What was said in private with this person or group; only --text, --since, --until and --limit go with it.
+    #[arg(long = "with", value_name = "NAME",
+        conflicts_with_all = ["from", "author", "channel", "kinds", "thread", "order"])]
+    pub(crate) with: Option<String>,
     /// Entries of this feed or account; may be given several times.
     #[arg(long, value_name = "FEED")]
     pub(crate) from: Vec<String>,
@@ -405,7 +589,8 @@ pub(crate) struct Listen {
 /// Arguments of `sync`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Sync {
-    /// The address, as `thistle listen` prints it there; or the key of a home that was met before.
+    /// The address, as `thistle listen` prints it there; or a contact, or the key of a home, that was
+    /// met before.
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: String,
 }
@@ -416,6 +601,32 @@ pub(crate) struct Doctor {
     /// Build the indexes anew from what is held, and tell what that mended; nothing else is changed.
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// Arguments of `audit`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Audit {
+    /// Who looks.
+    #[arg(long = "as", value_enum, value_name = "ROLE")]
+    pub(crate) role: Role,
+    /// What the finder of a stick has: a file, or a folder of bundles. Without it one is made.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// Somebody who wants to learn something.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Listens to the links.
+    PassiveRadio,
+    /// Meets this home, and is unknown to it.
+    Stranger,
+    /// Has every entry that anybody may carry.
+    Carrier,
+    /// Found a stick.
+    StickFinder,
+    /// Has the disk.
+    Thief,
 }
 
 /// Arguments of `backup`.
@@ -501,6 +712,11 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  thistle audit --as thief
+  thistle audit --as stick-finder --path /media/stick --json";
+
 const BACKUP_EXAMPLES: &str = "\
 Examples:
   thistle backup /media/disk/thistle.backup
@@ -522,6 +738,12 @@ Examples:
   thistle sync node1...@192.0.2.7:4711
   thistle sync node1qpzry9x8
   thistle sync node1...@192.0.2.7:4711 --json     # {\"sent\":..,\"received\":..,..}";
+
+const PASSPHRASE_EXAMPLES: &str = "\
+Examples:
+  thistle passphrase
+  thistle passphrase --second --name Ana
+  THISTLE_PASSPHRASE_FILE=old THISTLE_NEW_PASSPHRASE_FILE=new thistle passphrase";
 
 const COMPACT_EXAMPLES: &str = "\
 Examples:

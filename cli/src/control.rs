@@ -23,9 +23,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::context::{Shared, Streams};
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::outcome::{CliError, Kind};
 
 /// What was typed, and where.
@@ -39,12 +40,14 @@ pub(crate) struct Request {
     pub(crate) input: Option<String>,
     /// Where it was typed.
     pub(crate) facts: Facts,
+    /// The profile that the passphrase opened which was given with it, if one was.
+    pub(crate) profile: Option<u8>,
 }
 
 impl Request {
     /// Puts a request together.
     pub(crate) fn new(words: Vec<OsString>, input: Option<String>, facts: Facts) -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), words, input, facts }
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), words, input, facts, profile: None }
     }
 }
 
@@ -62,6 +65,8 @@ pub(crate) enum Asked {
         /// Whether anything was printed.
         printed: bool,
     },
+    /// The holder gives the home up and hands on what opens it.
+    Handed(Zeroizing<Vec<u8>>),
 }
 
 impl Asked {
@@ -72,6 +77,7 @@ impl Asked {
             Self::Nobody => "nobody",
             Self::NotNow => "not now",
             Self::Cut { .. } => "cut",
+            Self::Handed(_) => "handed",
         }
     }
 }
@@ -85,6 +91,7 @@ enum FrameKind {
     Out = b'o',
     Err = b'e',
     Exit = b'x',
+    Key = b'k',
 }
 
 /// Largest frame with something printed.
@@ -155,6 +162,7 @@ fn relay(mut stream: UnixStream, streams: &mut Streams) -> Result<Asked, CliErro
     for (kind, bytes) in waiting {
         printed = true;
         match kind {
+            FrameKind::Key => return Ok(Asked::Handed(Zeroizing::new(bytes))),
             FrameKind::Exit => return Ok(Asked::Done(bytes.first().copied().unwrap_or(70))),
             FrameKind::Err => drop(streams.err.write_all(&bytes)),
             FrameKind::Out => {
@@ -187,6 +195,8 @@ struct Served {
 struct Serving {
     active: usize,
     closing: bool,
+    /// When the last one was done, on the clock that counts sleep.
+    last: u64,
 }
 
 impl Server {
@@ -205,6 +215,12 @@ impl Server {
             .spawn(move || accept(&listener, &accepting, &serve))
             .ok()?;
         Some(Self { socket, served, thread })
+    }
+
+    /// Since when, on the clock that counts sleep, nobody is served; none: somebody is.
+    pub(crate) fn idle_since(&self) -> Option<u64> {
+        let now = self.served.lock();
+        (now.active == 0).then_some(now.last)
     }
 
     /// Serves to the end what is being served, then closes. `waiting` is called once if that takes
@@ -268,7 +284,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.lock().active -= 1;
+        let mut now = self.0.lock();
+        now.active -= 1;
+        now.last = facts::tick();
+        drop(now);
         self.0.changed.notify_all();
     }
 }
@@ -341,6 +360,11 @@ impl Write for Printer {
     }
 }
 
+/// Hands what opens the home to the caller, in place of anything printed.
+pub(crate) fn hand_over(caller: &mut UnixStream, access: &[u8]) -> io::Result<()> {
+    write_frame(caller, FrameKind::Key, access)
+}
+
 // ---- Both ----
 
 fn write_frame(stream: &mut UnixStream, kind: FrameKind, bytes: &[u8]) -> io::Result<()> {
@@ -356,8 +380,14 @@ fn read_frame(stream: &mut UnixStream, limit: usize) -> io::Result<(FrameKind, V
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
     let [kind, length @ ..] = head;
-    let known =
-        [FrameKind::Request, FrameKind::Accepted, FrameKind::Out, FrameKind::Err, FrameKind::Exit];
+    let known = [
+        FrameKind::Request,
+        FrameKind::Accepted,
+        FrameKind::Out,
+        FrameKind::Err,
+        FrameKind::Exit,
+        FrameKind::Key,
+    ];
     let kind = known.into_iter().find(|known| *known as u8 == kind);
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     match kind {

@@ -15,26 +15,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redb::BackendError;
 use thistle_engine::{FileBackend, StorageBackend, StoreError};
 
+use crate::vault;
+
 /// A file that never has holes.
 #[derive(Debug)]
 pub(crate) struct Disk {
     backend: FileBackend,
     file: File,
+    /// Files that get the same times as this one.
+    beside: Vec<PathBuf>,
+    /// A file that is locked as long as this one is used.
+    _held: Option<File>,
 }
 
 impl Disk {
     /// Takes an open file.
     pub(crate) fn new(file: File) -> Result<Self, StoreError> {
         let clone = file.try_clone().map_err(redb::Error::from)?;
-        Ok(Self { backend: FileBackend::new(clone)?, file })
+        Ok(Self { backend: FileBackend::new(clone)?, file, beside: Vec::new(), _held: None })
+    }
+
+    /// Takes an open file that is one of several of which none is to say when another one was used.
+    pub(crate) fn beside(
+        file: File,
+        beside: Vec<PathBuf>,
+        held: Option<File>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { beside, _held: held, ..Self::new(file)? })
     }
 }
 
-/// A file under a passing name that is removed again, and the folder with it that was made for it.
+/// A file under a passing name that is removed again.
 #[derive(Debug)]
 pub(crate) struct Passing {
     file: PathBuf,
-    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Passing {
@@ -55,7 +69,7 @@ impl Passing {
         let file = folder.join(format!(".{name}.{}-{number}{PART}", std::process::id()));
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create_new(true).mode(0o600).open(&file)?;
-        Ok((Self { file, folder: None }, opened))
+        Ok((Self { file }, opened))
     }
 
     /// Gives the file its name. Unless it may replace, of two that want one name one fails.
@@ -79,13 +93,11 @@ impl Drop for Passing {
     fn drop(&mut self) {
         // It may have got its final name, and then there is nothing to remove.
         drop(fs::remove_file(&self.file));
-        // A folder with something in it stays.
-        drop(self.folder.as_ref().map(fs::remove_dir));
     }
 }
 
 /// How passing names end.
-const PART: &str = ".part";
+pub(crate) const PART: &str = ".part";
 
 /// Gives the bytes between two lengths blocks on the disk.
 #[cfg(target_os = "linux")]
@@ -126,7 +138,9 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.backend.sync_data()
+        self.backend.sync_data()?;
+        vault::even(&self.beside);
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -134,6 +148,7 @@ impl StorageBackend for Disk {
     }
 
     fn close(&self) -> io::Result<()> {
+        vault::even(&self.beside);
         self.backend.close()
     }
 

@@ -113,7 +113,7 @@ impl Clocks {
 }
 
 /// Milliseconds since the machine was started, sleep included where the system counts it.
-fn tick() -> u64 {
+pub(crate) fn tick() -> u64 {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]

@@ -5,9 +5,9 @@
 //! an error that says what to do. This file refuses to repair or to replace a store.
 
 use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,15 +15,21 @@ use etcetera::BaseStrategy;
 use thistle_engine::account::AccountKey;
 use thistle_engine::content::Carry;
 use thistle_engine::key::Seed;
+use thistle_engine::policy::CarryClass;
 use thistle_engine::time::Now;
-use thistle_engine::{Node, Reader, Setup, StoreError};
+use thistle_engine::{Node, Reader, Setup, Slot, StorageBackend, StoreError, Unsealed};
+use zeroize::Zeroizing;
 
 use crate::disk::{Disk, Passing};
 use crate::log;
 use crate::outcome::{CliError, Kind};
+use crate::passphrase::Passphrase;
+use crate::vault::{Access, Form, Source, locked};
 
 /// The file with everything that is held.
-const STORE: &str = "store.redb";
+pub(crate) const STORE: &str = "store.redb";
+/// The file for the key that locks what is to be forgotten.
+pub(crate) const LOCK: &str = "lock.key";
 /// The socket at which the store's holder serves other commands.
 const SOCKET: &str = "control.sock";
 /// Room on the disk below which only what the person asked for is written.
@@ -33,11 +39,29 @@ const COPIED_BYTES: usize = 1024 * 1024;
 /// Memory that the store may use to keep pages. A process that stays keeps all of it; more makes
 /// nothing faster that was measured, since the system keeps pages too.
 const CACHE_BYTES: usize = 24 * 1024 * 1024;
+/// What the feeds of others may take in a second profile, whose store never grows.
+const SECOND_QUOTAS: [(CarryClass, u64); 4] = [
+    (CarryClass::Contact, 3 << 20),
+    (CarryClass::Group, 2 << 20),
+    (CarryClass::Followed, 2 << 20),
+    (CarryClass::Stranger, 1 << 20),
+];
 
 /// A folder that is, or is to be, a home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     path: PathBuf,
+}
+
+/// How a home begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Profile<'a> {
+    /// How its person wants to be called.
+    pub(crate) name: &'a str,
+    /// Who may carry its feed.
+    pub(crate) carry: Carry,
+    /// Whether it meets contacts only.
+    pub(crate) secluded: bool,
 }
 
 /// A home that is being made: nothing of it counts until [`settle`](Self::settle).
@@ -46,7 +70,18 @@ pub(crate) struct Unsettled {
     /// Its node, writing under the passing name.
     pub(crate) node: Node,
     home: Home,
+    access: Access,
     passing: Passing,
+    // Goes last: with it the folder does.
+    form: Form,
+}
+
+/// The files of a home that is being made.
+struct Begun {
+    access: Access,
+    form: Form,
+    passing: Passing,
+    file: File,
 }
 
 /// What a command does with the store.
@@ -58,6 +93,14 @@ pub(crate) enum Use {
     Read,
     /// It writes.
     Write,
+}
+
+/// A backup as it is copied.
+pub(crate) struct Backup {
+    /// What is in it.
+    pub(crate) source: Box<dyn Source>,
+    /// How many bytes that are.
+    pub(crate) length: u64,
 }
 
 /// What came of opening the store.
@@ -89,6 +132,11 @@ impl Home {
         Ok(Self { path })
     }
 
+    /// The home in a folder.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -104,25 +152,21 @@ impl Home {
         home.join(STORE)
     }
 
-    fn store(&self) -> PathBuf {
-        Self::store_in(&self.path)
-    }
-
     /// Refuses if there is a home already.
     pub(crate) fn expect_none(&self) -> Result<(), CliError> {
-        match fs::symlink_metadata(self.store()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        match self.is_there() {
             Err(error) => Err(self.unreachable(&error)),
-            Ok(_) => Err(self.exists()),
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.exists()),
         }
     }
 
-    /// Refuses if there is no home.
+    /// Refuses if there is no home. One whose keys were destroyed is as good as one that is locked.
     pub(crate) fn expect_some(&self) -> Result<(), CliError> {
-        match fs::symlink_metadata(self.store()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.missing()),
+        match self.is_there().and_then(|there| Ok(there || self.is_locked()?)) {
             Err(error) => Err(self.unreachable(&error)),
-            Ok(_) => Ok(()),
+            Ok(false) => Err(self.missing()),
+            Ok(true) => Ok(()),
         }
     }
 
@@ -135,57 +179,120 @@ impl Home {
     pub(crate) fn create(
         &self,
         account: &AccountKey,
-        name: &str,
+        profile: Profile<'_>,
+        passphrase: Option<&Passphrase>,
         now: Now,
     ) -> Result<Unsettled, CliError> {
-        let (passing, file) = self.begin()?;
+        let Begun { access, form, passing, file } = self.begin(passphrase)?;
         let fault = |error| self.store_fault(&error);
         let disk = Disk::new(file).map_err(fault)?;
-        let setup = Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE_BYTES };
-        let node = Node::create(disk, account, setup, fresh_seed()?, now);
-        Ok(Unsettled { node: node.map_err(fault)?, home: self.clone(), passing })
+        let Profile { name, carry, secluded } = profile;
+        let setup = Setup { carry, name: None, cache_bytes: CACHE_BYTES };
+        let seed = fresh_seed()?;
+        let created = match &access {
+            Access::Plain => Node::create(disk, account, setup, seed, now),
+            Access::Locked(unsealed) => locked(disk, unsealed)
+                .and_then(|disk| Node::create(disk, account, setup, seed, now)),
+        };
+        let mut node = created.map_err(fault)?;
+        node.keep_name(now, name).map_err(fault)?;
+        node.seclude(now, secluded).map_err(fault)?;
+        Ok(Unsettled { node, home: self.clone(), access, form, passing })
+    }
+
+    /// Makes a second profile in the store that every home has for it, whatever was there.
+    pub(crate) fn create_second(
+        &self,
+        account: &AccountKey,
+        name: &str,
+        key: &Seed,
+        now: Now,
+    ) -> Result<Node, CliError> {
+        let fault = |error| self.store_fault(&error);
+        let setup = Setup { carry: Carry::Open, name: None, cache_bytes: CACHE_BYTES };
+        let disk = self.second_disk(key)?;
+        let mut node = Node::create(disk, account, setup, fresh_seed()?, now).map_err(fault)?;
+        node.keep_name(now, name).map_err(fault)?;
+        for (class, bytes) in SECOND_QUOTAS {
+            node.set_quota(now, class, bytes).map_err(fault)?;
+        }
+        Ok(node)
     }
 
     /// Begins to make the home out of a backup. `told` hears how many bytes are copied.
     pub(crate) fn restore(
         &self,
-        backup: &mut File,
+        backup: &Backup,
         shown: &Path,
+        passphrase: Option<&Passphrase>,
         now: Now,
         told: &mut dyn FnMut(u64),
     ) -> Result<Unsettled, CliError> {
-        let (passing, mut file) = self.begin()?;
+        let Begun { access, form, passing, file } = self.begin(passphrase)?;
+        let disk = Disk::new(file).map_err(|error| self.store_fault(&error))?;
+        let seed = fresh_seed()?;
+        let restored = match &access {
+            Access::Plain => {
+                self.fetch(backup, shown, &disk, told)?;
+                Node::restore(disk, seed, CACHE_BYTES, now)
+            }
+            Access::Locked(unsealed) => {
+                let disk = locked(disk, unsealed).map_err(|error| self.store_fault(&error))?;
+                self.fetch(backup, shown, &disk, told)?;
+                Node::restore(disk, seed, CACHE_BYTES, now)
+            }
+        };
+        let node = restored.map_err(|error| self.not_restored(&error, shown))?;
+        Ok(Unsettled { node, home: self.clone(), access, form, passing })
+    }
+
+    /// Copies a backup to the disk of a home that is being made.
+    fn fetch(
+        &self,
+        backup: &Backup,
+        shown: &Path,
+        disk: &impl StorageBackend,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), CliError> {
         let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
-        let (mut bytes, mut done) = (vec![0; COPIED_BYTES], 0);
-        loop {
-            let count = backup.read(&mut bytes).map_err(|error| {
+        let (mut bytes, mut done) = (Zeroizing::new(vec![0; COPIED_BYTES]), 0);
+        disk.set_len(backup.length).map_err(refused)?;
+        while done < backup.length {
+            let count = usize::try_from(backup.length - done)
+                .map_or(COPIED_BYTES, |left| left.min(COPIED_BYTES));
+            backup.source.read_from(done, &mut bytes[..count]).map_err(|error| {
                 CliError::new(Kind::Input, format!("cannot read the backup `{}`", shown.display()))
                     .because(&error)
                     .hint("is the disk still there?")
             })?;
-            if count == 0 {
-                break;
-            }
-            file.write_all(&bytes[..count]).map_err(refused)?;
+            disk.write(done, &bytes[..count]).map_err(refused)?;
             done += count as u64;
             told(done);
         }
-        let seed = fresh_seed()?;
-        let node = Disk::new(file)
-            .and_then(|disk| Node::restore(disk, seed, CACHE_BYTES, now))
-            .map_err(|error| self.not_restored(&error, shown))?;
-        Ok(Unsettled { node, home: self.clone(), passing })
+        Ok(())
     }
 
-    /// Makes the folder, and an empty file in it under a passing name.
-    fn begin(&self) -> Result<(Passing, File), CliError> {
+    /// Makes the folder, what every home has in it, and an empty file for the store under a passing
+    /// name.
+    fn begin(&self, passphrase: Option<&Passphrase>) -> Result<Begun, CliError> {
         self.expect_none()?;
         let refused = |error: io::Error| disk_fault("make a home in", &self.path, &error);
-        let folder = (!self.path.exists()).then(|| self.path.clone());
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(refused)?;
-        let (mut passing, file) = Passing::create(&self.path, STORE).map_err(refused)?;
-        passing.folder = folder;
-        Ok((passing, file))
+        let form = self.form()?;
+        let access = match passphrase {
+            None => Access::Plain,
+            Some(passphrase) => {
+                crate::vault::keep_out_of_dumps();
+                let unsealed = Unsealed { slot: Slot::First, key: fresh_seed()? };
+                let keyring = self.keyring()?;
+                let stretched = keyring.stretch(passphrase.bytes()).map_err(refused)?;
+                keyring.set(&unsealed, &stretched, fresh_seed()?.expose()).map_err(refused)?;
+                Access::Locked(unsealed)
+            }
+        };
+        let store = self.store_for(&access);
+        let name = store.file_name().unwrap_or_default().to_string_lossy();
+        let (passing, file) = Passing::create(&self.path, &name).map_err(refused)?;
+        Ok(Begun { access, form, passing, file })
     }
 
     fn not_restored(&self, error: &StoreError, backup: &Path) -> CliError {
@@ -199,30 +306,40 @@ impl Home {
             StoreError::Newer { .. } => fault.hint("use the newer `thistle` that wrote it"),
             StoreError::NoBackup => fault
                 .hint("`thistle backup FILE` writes one; a home that is moved stays as it is, in a folder"),
+            StoreError::Foreign => fault
+                .hint("it may have been copied in part: compare its size with the original")
+                .hint(
+                    "the backup of a locked home takes its passphrase: say in \
+                     `THISTLE_PASSPHRASE_FILE` which file holds it",
+                ),
             _ => fault.hint("it may have been copied in part: compare its size with the original"),
         }
     }
 
     /// Opens the store.
-    pub(crate) fn open(&self, now: Now, purpose: Use) -> Result<Opened, CliError> {
+    pub(crate) fn open(&self, access: &Access, now: Now, purpose: Use) -> Result<Opened, CliError> {
         if purpose == Use::Glance
-            && let Some(opened) = self.look(now, true)?
+            && let Some(opened) = self.look(access, now, true)?
         {
             return Ok(opened);
         }
-        let file = match OpenOptions::new().read(true).write(true).open(self.store()) {
+        let file = match OpenOptions::new().read(true).write(true).open(self.store_for(access)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.missing()),
             Err(error) if purpose != Use::Write && is_unchangeable(&error) => {
-                return self.look(now, false)?.ok_or_else(|| self.unreachable(&error));
+                return self.look(access, now, false)?.ok_or_else(|| self.unreachable(&error));
             }
             Err(error) => return Err(self.unreachable(&error)),
             Ok(file) => file,
         };
         let (seed, begun) = (fresh_seed()?, Instant::now());
         let bytes = file.metadata().map_or(0, |found| found.len());
-        let opened = Disk::new(file).and_then(|disk| Node::open(disk, seed, CACHE_BYTES, now));
+        let opened = self.disk(file, access).and_then(|disk| match access {
+            Access::Plain => Node::open(disk, seed, CACHE_BYTES, now),
+            Access::Locked(unsealed) => Node::open(locked(disk, unsealed)?, seed, CACHE_BYTES, now),
+        });
         match opened {
-            Ok(node) => {
+            Ok(mut node) => {
+                self.lock_node(&mut node, access, now)?;
                 log::opened(bytes, begun);
                 Ok(Opened::Node(Box::new(node)))
             }
@@ -231,14 +348,53 @@ impl Home {
         }
     }
 
+    /// Gives the node the place for the key that locks what is to be forgotten.
+    pub(crate) fn lock_node(
+        &self,
+        node: &mut Node,
+        access: &Access,
+        now: Now,
+    ) -> Result<(), CliError> {
+        let locked = match access {
+            Access::Plain => {
+                Disk::new(self.lock_file()?).and_then(|file| node.lock_with(now, file))
+            }
+            Access::Locked(unsealed) => {
+                // What a change that was cut off has left in the clear goes first.
+                self.remove_plain().map_err(|error| self.unreachable(&error))?;
+                let place = self.forgetting(unsealed).map_err(|error| self.unreachable(&error))?;
+                node.lock_with(now, place)
+            }
+        };
+        locked.map_err(|error| self.store_fault(&error))
+    }
+
     /// Opens the store to read it as it is, if it can be. `tidy`: and if nothing waits to be done.
-    fn look(&self, now: Now, tidy: bool) -> Result<Option<Opened>, CliError> {
+    fn look(&self, access: &Access, now: Now, tidy: bool) -> Result<Option<Opened>, CliError> {
         // What is wrong with the file is told where it is opened to be written.
-        let Ok(file) = File::open(self.store()) else { return Ok(None) };
+        let Ok(file) = File::open(self.store_for(access)) else { return Ok(None) };
         let begun = Instant::now();
         let bytes = file.metadata().map_or(0, |found| found.len());
-        let opened = Disk::new(file).and_then(|disk| {
-            let Some(reader) = Reader::open(disk, CACHE_BYTES, now)? else { return Ok(None) };
+        let opened = self.disk(file, access).and_then(|disk| {
+            let reader = match access {
+                Access::Plain => Reader::open(disk, CACHE_BYTES, now)?,
+                Access::Locked(unsealed) => {
+                    Reader::open(locked(disk, unsealed)?, CACHE_BYTES, now)?
+                }
+            };
+            let Some(mut reader) = reader else { return Ok(None) };
+            match access {
+                Access::Plain => {
+                    if let Ok(lock) = File::open(self.path.join(LOCK)) {
+                        reader.unlock_with(Disk::new(lock)?)?;
+                    }
+                }
+                Access::Locked(unsealed) => {
+                    if let Ok(place) = self.forgetting(unsealed) {
+                        reader.unlock_with(place)?;
+                    }
+                }
+            }
             Ok((!tidy || reader.is_tidy()?).then_some(reader))
         });
         match opened {
@@ -249,6 +405,19 @@ impl Home {
             Err(StoreError::Taken) => Ok(Some(Opened::Taken)),
             Err(error) => Err(self.store_fault(&error)),
         }
+    }
+
+    /// Opens the file for the key that locks what is to be forgotten, and makes it if there is none.
+    fn lock_file(&self) -> Result<File, CliError> {
+        let path = self.path.join(LOCK);
+        let made = !path.exists();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path).map_err(|error| self.unreachable(&error))?;
+        if made {
+            sync_folder(&self.path).map_err(|error| self.unreachable(&error))?;
+        }
+        Ok(file)
     }
 
     fn missing(&self) -> CliError {
@@ -339,13 +508,14 @@ pub(crate) fn disk_fault(action: &str, path: &Path, error: &io::Error) -> CliErr
 impl Unsettled {
     /// Makes the home count: from here on it exists.
     pub(crate) fn settle(self) -> Result<Node, CliError> {
-        let Self { node, home, passing } = self;
+        let Self { node, home, access, form, passing } = self;
         let refused = |error: io::Error| disk_fault("make a home in", home.path(), &error);
-        match passing.settle(&home.store(), false) {
+        match passing.settle(&home.store_for(&access), false) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(home.exists()),
             Err(error) => return Err(refused(error)),
         }
+        form.keep();
         sync_folder(home.path()).map_err(refused)?;
         Ok(node)
     }
@@ -369,7 +539,7 @@ pub(crate) fn has_room(home: &Path) -> bool {
 
 /// Takes 32 secret bytes from the system.
 pub(crate) fn fresh_seed() -> Result<Seed, CliError> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut()).map_err(|error| {
         CliError::new(Kind::Store, "the system gives no random numbers").because(&error)
     })?;

@@ -11,7 +11,7 @@ mod links;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::facts::Clocks;
 use crate::home;
 use crate::log;
 use crate::outcome::{CliError, Kind};
+use crate::vault::Access;
 use links::Links;
 
 pub(crate) use links::{Opened, Port, Word};
@@ -55,6 +56,8 @@ struct Hosted {
     /// Why the node was dropped.
     fault: Arc<OnceLock<CliError>>,
     home: Arc<Path>,
+    /// Those who wait until the node is gone: they hear that nobody is left to tell them anything.
+    leaving: Vec<Sender<()>>,
 }
 
 /// A handle by which commands and links reach the node.
@@ -63,6 +66,8 @@ pub(crate) struct Host {
     steps: Sender<Step>,
     home: Arc<Path>,
     fault: Arc<OnceLock<CliError>>,
+    /// How the store was opened; nothing once it is locked.
+    access: Arc<Mutex<Option<Access>>>,
 }
 
 /// The thread of the node; it ends once every [`Host`] is gone.
@@ -71,9 +76,14 @@ pub(crate) struct HostThread(JoinHandle<()>);
 
 impl Host {
     /// Puts the node on a thread of its own.
-    pub(crate) fn start(node: Node, home: &Path) -> Result<(Self, HostThread), CliError> {
+    pub(crate) fn start(
+        node: Node,
+        home: &Path,
+        access: Access,
+    ) -> Result<(Self, HostThread), CliError> {
         let (steps, queue) = channel::<Step>();
-        let host = Self { steps, home: home.into(), fault: Arc::default() };
+        let access = Arc::new(Mutex::new(Some(access)));
+        let host = Self { steps, home: home.into(), fault: Arc::default(), access };
         let hosted = Hosted {
             node,
             links: Links::default(),
@@ -82,6 +92,7 @@ impl Host {
             watchers: Vec::new(),
             fault: Arc::clone(&host.fault),
             home: Arc::clone(&host.home),
+            leaving: Vec::new(),
         };
         let work = move || hosted.work(&queue);
         let thread =
@@ -92,9 +103,44 @@ impl Host {
     }
 
     /// Stands where there is no node, and refuses every step.
-    pub(crate) fn absent(home: &Path) -> Self {
+    pub(crate) fn absent(home: &Path, access: Access) -> Self {
         let fault = CliError::new(Kind::Store, "the store is open to be read alone");
-        Self { steps: channel().0, home: home.into(), fault: Arc::new(OnceLock::from(fault)) }
+        Self {
+            steps: channel().0,
+            home: home.into(),
+            fault: Arc::new(OnceLock::from(fault)),
+            access: Arc::new(Mutex::new(Some(access))),
+        }
+    }
+
+    /// Whether there is no node: the store is open to be read alone, or was closed after a fault.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.fault.get().is_some()
+    }
+
+    /// How the store was opened; nothing once it is locked.
+    pub(crate) fn access(&self) -> Option<Access> {
+        self.access.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Locks the home: after the step at hand there is no node any more, its store is closed and the
+    /// keys are wiped. Whoever asks for another step is told so.
+    pub(crate) fn lock(&self) {
+        let over = {
+            let (told, over) = channel();
+            let locked = CliError::new(Kind::Locked, "the home was locked meanwhile");
+            // A fault that came first is told rather.
+            drop(self.fault.set(locked));
+            drop(self.access.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let job = move |hosted: &mut Hosted| {
+                hosted.leaving.push(told);
+                Fate::Broken
+            };
+            drop(self.steps.send(Box::new(job)));
+            over
+        };
+        // Ends with the error that nobody says anything any more.
+        _ = over.recv();
     }
 
     /// Does one step on the node and waits for what it gives.
@@ -148,7 +194,12 @@ impl Host {
 
     /// Gives the node one input and returns what it has to say.
     pub(crate) fn handle(&self, clocks: Clocks, input: Given) -> Result<Vec<Event>, CliError> {
-        let step = move |node: &mut Node, now| node.handle(now, input.borrowed());
+        let step = move |node: &mut Node, now| {
+            if matches!(input, Given::Idle) {
+                stir(node);
+            }
+            node.handle(now, input.borrowed())
+        };
         self.act(clocks, step).map(|((), events)| events)
     }
 
@@ -220,7 +271,10 @@ impl Hosted {
                 break;
             }
         }
-        self.watchers.retain_mut(|watcher| watcher(None));
+        let Self { node, mut watchers, leaving, .. } = self;
+        drop(node);
+        drop(leaving);
+        watchers.retain_mut(|watcher| watcher(None));
     }
 
     /// How long nothing may be asked for until something is done unasked.
@@ -240,6 +294,7 @@ impl Hosted {
     /// One step of work behind.
     fn idle(&mut self) -> Fate {
         let Some(clocks) = self.clocks else { return Fate::Sound };
+        stir(&mut self.node);
         let done = self.node.handle(clocks.now(), Input::Idle);
         self.restless = false;
         for event in self.said() {
@@ -276,6 +331,13 @@ impl Hosted {
             }
         }
         events
+    }
+}
+
+/// Gives the node fresh secret bytes; a system that has none now had some when the node was opened.
+fn stir(node: &mut Node) {
+    if let Ok(seed) = home::fresh_seed() {
+        node.stir(&seed);
     }
 }
 

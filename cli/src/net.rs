@@ -35,7 +35,7 @@ use pump::{Hall, Side, Stop};
 pub(crate) use fault::{cut_off, not_listening, not_met};
 
 /// What both sides have to speak under QUIC.
-const PROTOCOL: &[u8] = b"thistledown/1";
+pub(crate) const PROTOCOL: &[u8] = b"thistledown/1";
 /// Pieces that links may have waiting before the node, all together.
 const TURNS: usize = 8;
 /// Of the links that others open, those that strangers may have at once.
@@ -267,6 +267,7 @@ impl Net {
 impl Met {
     fn new(link: &QuicLink, known: bool, report: Option<SessionReport>, begun: Instant) -> Self {
         let (peer, datagrams) = (link.peer(), link.datagram_bytes());
+        let known = known || report.is_some_and(|report| report.with.is_some());
         Self { peer, known, report, took: begun.elapsed(), datagrams }
     }
 }

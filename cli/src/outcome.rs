@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::text;
 
 /// Every exit code and what it means; the help and the man page print this table.
-pub(crate) const EXIT_CODES: [(u8, &str); 8] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
     (0, "done, or whoever read the output has heard enough"),
     (1, "bad input, nothing found, an unclear name, or an unwritable stick"),
     (2, "the command line is wrong"),
@@ -22,6 +22,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 8] = [
     (4, "done, but some of the input was refused"),
     (5, "another command holds the home and does not answer"),
     (6, "the other home could not be met, or the meeting ended early"),
+    (7, "the home is locked, and no passphrase was given or one that opens nothing"),
     (70, "a bug in thistle"),
 ];
 
@@ -41,6 +42,8 @@ pub(crate) enum Kind {
     Busy,
     /// Another home could not be met, or not to the end.
     Unmet,
+    /// The home is locked.
+    Locked,
     /// A bug.
     Bug,
     /// Whoever read the output went away; no failure, and nothing is said.
@@ -58,6 +61,7 @@ impl Kind {
             Self::Refused => 4,
             Self::Busy => 5,
             Self::Unmet => 6,
+            Self::Locked => 7,
             Self::Bug => 70,
         }
     }
@@ -174,13 +178,14 @@ struct JsonError<'a> {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 8] = [
+    const KINDS: [Kind; 9] = [
         Kind::Usage,
         Kind::Input,
         Kind::Store,
         Kind::Refused,
         Kind::Busy,
         Kind::Unmet,
+        Kind::Locked,
         Kind::Bug,
         Kind::Hangup,
     ];

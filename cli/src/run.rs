@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use thistle_engine::{Node, Reader};
 
-use crate::args::{self, Args, Bundle, Command, Debug};
+use crate::args::{self, Args, Bundle, Command, Contact, Debug, Device};
 use crate::commands::{
-    self, bundle, export, import, init, keep, meet, meta, people, read, status, write,
+    self, audit, bundle, contacts, devices, export, groups, import, init, keep, lock, meet, meta,
+    people, read, status, write,
 };
 use crate::context::{Context, Shared, Streams};
 use crate::control::{self, Asked, Request, Serve, Server};
@@ -27,6 +28,7 @@ use crate::host::Host;
 use crate::log;
 use crate::net::Net;
 use crate::outcome::{CliError, Kind};
+use crate::vault::Access;
 use crate::village;
 
 /// How long a command waits for others that hold the store and do not serve it.
@@ -74,6 +76,16 @@ fn homeless(args: &Args, streams: &mut Streams) -> Option<Result<u8, CliError>> 
             let home = Home::locate(args.home.as_deref(), facts.folder())?;
             keep::restore(restore, &home, &facts, streams)
         }),
+        Command::Passphrase(_) | Command::Lock | Command::Panic => {
+            Facts::here().and_then(|facts| {
+                let home = Home::locate(args.home.as_deref(), facts.folder())?;
+                match &args.command {
+                    Command::Passphrase(set) => lock::passphrase(set, &home, &facts, streams),
+                    Command::Lock => lock::lock(&home, facts, streams),
+                    _ => lock::panic(&home, facts, streams),
+                }
+            })
+        }
         Command::Village(village) => {
             Facts::here().and_then(|facts| village::run(village, &facts, streams))
         }
@@ -119,8 +131,8 @@ fn with_home(args: Args, words: Vec<OsString>, mut streams: Streams) -> u8 {
         Err(error) => conclude(&mut streams, Err(error)),
         Ok(Entered::Served(code)) => conclude(&mut streams, Ok(code)),
         Ok(Entered::Holding(held)) => hold(args.command, *held, streams),
-        Ok(Entered::Reading(reader, home, facts)) => {
-            let (host, net) = (Host::absent(home.path()), Net::new());
+        Ok(Entered::Reading(reader, home, facts, access)) => {
+            let (host, net) = (Host::absent(home.path(), access), Net::new());
             let (reading, input, caller) = (Some(*reader), None, None);
             perform(args.command, Context { streams, input, facts, host, reading, net, caller })
         }
@@ -134,12 +146,13 @@ enum Entered {
     /// The store is ours.
     Holding(Box<Held>),
     /// The store can be read.
-    Reading(Box<Reader>, Home, Facts),
+    Reading(Box<Reader>, Home, Facts, Access),
 }
 
 /// What the holder of the store has in hand.
 struct Held {
     node: Node,
+    access: Access,
     home: Home,
     facts: Facts,
     input: Option<String>,
@@ -149,11 +162,23 @@ struct Held {
 fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Entered, CliError> {
     let facts = Facts::here()?;
     let home = Home::locate(args.home.as_deref(), facts.folder())?;
+    if let Command::Unlock(unlock) = &args.command
+        && !unlock.hold
+    {
+        return lock::unlock(unlock, &home, facts, words, streams).map(Entered::Served);
+    }
     let input = commands::input::read(&args.command, &home, streams)?;
-    let request = Request::new(words, input, facts);
-    let (begun, purpose) = (Instant::now(), purpose_of(&args.command));
+    let mut access = lock::handed(&args.command)?;
+    let holds = access.is_some();
+    if !holds {
+        access = home.given()?;
+    }
+    let mut request = Request::new(words, input, facts);
+    request.profile = access.as_ref().and_then(Access::profile);
+    let (mut begun, purpose) = (Instant::now(), purpose_of(&args.command));
     loop {
-        let asked = control::ask(&home.socket(), &request, streams)?;
+        let asked =
+            if holds { Asked::Nobody } else { control::ask(&home.socket(), &request, streams)? };
         log::asked(asked.name());
         match asked {
             Asked::Done(code) if code != control::NOT_FOR_OTHERS => {
@@ -166,21 +191,28 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
                 )
                 .hint("look with `thistle query` whether it was done, and run it again if not"));
             }
-            Asked::Cut { .. } | Asked::Nobody => match home.open(request.facts.now(), purpose)? {
-                Opened::Reader(reader) => {
-                    return Ok(Entered::Reading(reader, home, request.facts));
+            Asked::Cut { .. } | Asked::Nobody => {
+                let access = if let Some(access) = &access {
+                    access.clone()
+                } else {
+                    let found = home.access()?;
+                    // A person who types is not in a hurry.
+                    begun = Instant::now();
+                    access.insert(found).clone()
+                };
+                match home.open(&access, request.facts.now(), purpose)? {
+                    Opened::Reader(reader) => {
+                        return Ok(Entered::Reading(reader, home, request.facts, access));
+                    }
+                    Opened::Node(node) => {
+                        let Request { input, facts, .. } = request;
+                        let held = Held { node: *node, access, home, facts, input };
+                        return Ok(Entered::Holding(Box::new(held)));
+                    }
+                    Opened::Taken => {}
                 }
-                Opened::Node(node) => {
-                    let Request { input, facts, .. } = request;
-                    return Ok(Entered::Holding(Box::new(Held {
-                        node: *node,
-                        home,
-                        facts,
-                        input,
-                    })));
-                }
-                Opened::Taken => {}
-            },
+            }
+            Asked::Handed(bytes) => access = Access::from_bytes(&bytes),
             Asked::Done(_) | Asked::NotNow => {}
         }
         if begun.elapsed() > PATIENCE {
@@ -193,8 +225,19 @@ fn enter(args: &Args, words: Vec<OsString>, streams: &mut Streams) -> Result<Ent
 /// What a command does with the store.
 const fn purpose_of(command: &Command) -> Use {
     match command {
-        Command::Query(_) | Command::Read(_) | Command::Feeds | Command::Status => Use::Glance,
-        Command::Export(_) | Command::Backup(_) | Command::Bundle(Bundle::Create(_)) => Use::Read,
+        Command::Read(args) if args.with.is_some() => Use::Write,
+        Command::Query(_)
+        | Command::Read(_)
+        | Command::Feeds
+        | Command::Contacts
+        | Command::Groups
+        | Command::Devices
+        | Command::Contact(Contact::Introductions)
+        | Command::Status => Use::Glance,
+        Command::Export(_)
+        | Command::Backup(_)
+        | Command::Audit(_)
+        | Command::Bundle(Bundle::Create(_)) => Use::Read,
         Command::Doctor(args) if !args.repair => Use::Read,
         _ => Use::Write,
     }
@@ -204,27 +247,39 @@ const fn purpose_of(command: &Command) -> Use {
 const fn is_repeatable(command: &Command) -> bool {
     !matches!(
         command,
-        Command::Write(_) | Command::Retract(_) | Command::Profile(_) | Command::Confirm
+        Command::Write(_)
+            | Command::Retract(_)
+            | Command::Profile(_)
+            | Command::Confirm
+            | Command::Contact(Contact::Introduce(_))
+            | Command::Device(_)
     )
 }
 
 /// Carries the command out on the store that this process holds, and serves others meanwhile.
 fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
-    let Held { node, home, facts, input } = held;
-    let (host, thread) = match Host::start(node, home.path()) {
+    let Held { node, access, home, facts, input } = held;
+    let stays = matches!(command, Command::Unlock(_));
+    let (host, thread) = match Host::start(node, home.path(), access) {
         Ok(started) => started,
         Err(error) => return conclude(&mut streams, Err(error)),
     };
     let net = Net::new();
     let serve: Arc<Serve> = {
         let (host, net) = (host.clone(), Arc::clone(&net));
-        Arc::new(move |request, streams, caller| serve(&host, &net, request, streams, caller))
+        Arc::new(move |request, streams, caller| {
+            serve(&host, &net, stays, request, streams, caller)
+        })
     };
     let server = Server::start(home.socket(), serve);
     let (watched, mut err) = (facts.watched, streams.err.clone());
     let (net_of, reading, caller) = (Arc::clone(&net), None, None);
     let context = Context { streams, input, facts, host, reading, net: net_of, caller };
-    let code = perform(command, context);
+    let code = match (&command, &server) {
+        (Command::Unlock(unlock), Some(server)) => lock::hold(context, unlock, server),
+        (Command::Unlock(_), None) => lock::no_socket(context),
+        _ => perform(command, context),
+    };
     if let Some(server) = server {
         server.finish(|| {
             if watched {
@@ -244,19 +299,33 @@ fn hold(command: Command, held: Held, mut streams: Streams) -> u8 {
 fn serve(
     host: &Host,
     net: &Arc<Net>,
+    stays: bool,
     request: Request,
     mut streams: Streams,
-    caller: UnixStream,
+    mut caller: UnixStream,
 ) -> u8 {
-    let Request { words, input, facts, .. } = request;
+    let Request { words, input, facts, profile, .. } = request;
     match args::parse(&words) {
         Ok((args, name)) => {
             let begun = Instant::now();
             log::command(&name, true);
             streams.json = args.json;
+            if lock::is_other(profile, host) {
+                // A short command is waited for.
+                if stays || net.address().is_some() {
+                    return conclude(&mut streams, Err(lock::other_is_open()));
+                }
+                return control::NOT_FOR_OTHERS;
+            }
             // Whoever listens holds the home itself; the caller waits until it can.
             if matches!(args.command, Command::Listen(_)) && net.address().is_none() {
+                if stays {
+                    lock::hand_over(host, &mut caller);
+                }
                 return control::NOT_FOR_OTHERS;
+            }
+            if let Some(done) = lock::served(&args.command, host, &mut streams) {
+                return conclude(&mut streams, done);
             }
             let (host, net, caller) = (host.clone(), Arc::clone(net), Some(caller));
             let reading = None;
@@ -278,16 +347,25 @@ fn perform(command: Command, mut context: Context) -> u8 {
     let done = match command {
         Command::Write(args) => write::write(ctx, &args),
         Command::Retract(args) => write::retract(ctx, &args),
+        Command::Delete(args) => write::delete(ctx, &args),
+        Command::Receipts(args) => contacts::receipts(ctx, args.switch),
         Command::Profile(args) => write::profile(ctx, &args),
         Command::Import(args) => import::run(ctx, &args),
         Command::Read(args) => read::read(ctx, &args),
         Command::Query(args) => read::query(ctx, &args),
         Command::Follow(args) => people::follow(ctx, &args),
         Command::Hops(args) => people::hops(ctx, &args),
+        Command::Radio(args) => people::radio(ctx, &args),
         Command::Unfollow(args) => people::unfollow(ctx, &args.feed),
         Command::Block(args) => people::block(ctx, &args.feed),
         Command::Unblock(args) => people::unblock(ctx, &args.feed),
         Command::Name(args) => people::name(ctx, &args),
+        Command::Contact(args) => contacts::run(ctx, &args),
+        Command::Contacts => contacts::list(ctx),
+        Command::Group(args) => groups::change(ctx, &args),
+        Command::Groups => groups::list(ctx),
+        Command::Device(Device::Revoke(args)) => devices::revoke(ctx, &args.feed),
+        Command::Devices => devices::list(ctx),
         Command::Feeds => people::feeds(ctx),
         Command::Bundle(Bundle::Create(args)) => bundle::create(ctx, &args),
         Command::Bundle(Bundle::Read(args)) => bundle::read(ctx, &args),
@@ -297,6 +375,7 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Sync(args) => meet::sync(ctx, &args),
         Command::Status => status::status(ctx),
         Command::Doctor(args) => status::doctor(ctx, &args),
+        Command::Audit(args) => audit::run(ctx, &args),
         Command::Backup(args) => keep::backup(ctx, &args),
         Command::Compact => keep::compact(ctx),
         Command::Quota(args) => status::quota(ctx, &args),
@@ -304,6 +383,10 @@ fn perform(command: Command, mut context: Context) -> u8 {
         Command::Bundle(Bundle::Show(_))
         | Command::Init(_)
         | Command::Restore(_)
+        | Command::Passphrase(_)
+        | Command::Lock
+        | Command::Unlock(_)
+        | Command::Panic
         | Command::Village(_)
         | Command::Debug(_)
         | Command::Completions(_)

@@ -158,6 +158,9 @@ fn words(held: &Held, content: Option<&Content>, people: &People) -> String {
             let ranges: Vec<String> = ranges.as_slice().iter().map(range).collect();
             format!("takes back {}", ranges.join(", "))
         }
+        Content::Prekey(_) => "(a key to write to this device)".to_owned(),
+        Content::Part(_) => "(begins private messages)".to_owned(),
+        Content::Sealed(_) => "(a private message)".to_owned(),
         Content::Unknown { kind } => format!("(of a type that a newer thistle shows: {kind})"),
     }
 }
@@ -304,6 +307,7 @@ fn reasons(status: &Status) -> Vec<Reason> {
             ("text retracted", "texts retracted"),
             "taken back by the author",
         ),
+        reason(status.deleted, "deleted", ("text deleted", "texts deleted"), "you deleted it here"),
         reason(
             counts.evicted_entries,
             "evicted_entries",
@@ -339,12 +343,14 @@ pub(crate) fn status_fields(me: &Me, status: &Status, left_out: &[(FeedId, u64)]
         .with("feed", ids::feed_text(&me.feed))
         .with("account", ids::account_text(&me.account))
         .with("confirmed", me.confirmed)
+        .with("carry", view::carry_word(me.carry))
         .with("feeds", status.feeds)
         .with("entries", status.entries)
         .with("missing_payloads", status.missing_payloads)
         .with("usage", usage.collect::<Vec<_>>())
         .with("expired", counts.expired)
         .with("retracted", counts.retracted)
+        .with("deleted", status.deleted)
         .with("evicted_entries", counts.evicted_entries)
         .with("evicted_bytes", counts.evicted_bytes)
         .with("left_out_entries", counts.left_out_entries)

@@ -58,6 +58,9 @@ const fn kind_of(content: &Content) -> &'static str {
         Content::Device(_) => "device",
         Content::Receipt(_) => "receipt",
         Content::Retraction(_) => "retraction",
+        Content::Prekey(_) => "prekey",
+        Content::Part(_) => "epoch",
+        Content::Sealed(_) => "sealed",
         Content::Unknown { .. } => "unknown",
     }
 }
@@ -73,6 +76,9 @@ pub(crate) const fn time_of(content: &Content) -> Option<u64> {
         | Content::Successor(_)
         | Content::Device(_)
         | Content::Retraction(_)
+        | Content::Prekey(_)
+        | Content::Part(_)
+        | Content::Sealed(_)
         | Content::Unknown { .. } => None,
     }
 }
@@ -152,6 +158,8 @@ pub(crate) fn said(content: &Content) -> Fields {
             let range = |(first, last): &(u64, u64)| json!([first, last]);
             fields.with("ranges", ranges.as_slice().iter().map(range).collect::<Vec<_>>())
         }
+        // What only others can read has nothing to show.
+        Content::Prekey(_) | Content::Part(_) | Content::Sealed(_) => fields,
         Content::Unknown { kind } => fields.with("number", *kind),
     }
 }
@@ -170,7 +178,7 @@ pub(crate) const fn relation_word(state: RelationState) -> &'static str {
     }
 }
 
-const fn carry_word(carry: Carry) -> &'static str {
+pub(crate) const fn carry_word(carry: Carry) -> &'static str {
     match carry {
         Carry::Open => "open",
         Carry::Contacts => "contacts",

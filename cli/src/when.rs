@@ -92,6 +92,21 @@ pub(crate) fn ttl(typed: &str) -> Result<u32, CliError> {
     u32::try_from(hours).ok().filter(|&hours| hours <= TTL_HOURS).ok_or_else(over)
 }
 
+/// Reads how long something may last, in seconds: `30s`, `15m`, `2h`, `1d`; 0 is for ever.
+pub(crate) fn lasting(typed: &str) -> Result<u64, CliError> {
+    let typed = typed.trim();
+    let seconds = match split_unit(typed) {
+        _ if typed == "0" => Some(0),
+        Some((count, 's')) => Some(count),
+        Some((count, unit)) => seconds_of(count, unit),
+        None => None,
+    };
+    seconds.ok_or_else(|| {
+        CliError::new(Kind::Usage, format!("`{typed}` is not a duration"))
+            .hint("write `30s`, `15m`, `2h`, `1d`, or 0 for ever")
+    })
+}
+
 /// Reads a size in bytes: `512`, `64K`, `64KiB`, `10M`, `2G`, `1T` in powers of 1024; `64kB`,
 /// `10MB` in powers of 1000.
 pub(crate) fn size(typed: &str) -> Result<u64, CliError> {

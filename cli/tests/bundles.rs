@@ -5,13 +5,14 @@ use expect_test::expect;
 use crate::world::{World, parse, without_ids};
 
 #[test]
-fn only_plain_bundles_are_there_and_must_be_asked_for() {
+fn a_bundle_is_sealed_unless_plain_is_said_and_for_nobody_it_is_not_made() {
     let world = World::new();
     let ana = world.home("ana");
     expect![[r#"
-        error: sealed bundles are not there yet
+        error: you have no contacts, so nobody could open a sealed bundle
           because: a plain bundle shows everything in it to whoever finds it
-        hint: if that is what you want, say so with `--plain`
+        hint: add people first: `thistle contact add CARD`
+        hint: or say `--plain`, if that is what you want
     "#]]
     .assert_eq(&ana.call(&["bundle", "create", "x.thistle"]).fails(2));
     assert!(!world.path("x.thistle").exists());
@@ -24,7 +25,7 @@ fn a_bundle_goes_into_a_file_or_under_a_random_name_into_a_folder() {
     world.folder("stick");
     for path in ["any name", "stick", "stick/"] {
         let out = ana.ok(&["bundle", "create", "--plain", path]);
-        assert!(out.contains(": 2 entries of 1 feed, "), "{out}");
+        assert!(out.contains(": 1 entry of 1 feed, "), "{out}");
         assert!(out.ends_with("It is not sealed: whoever finds it can read it.\n"), "{out}");
     }
     assert!(world.path("any name").is_file());
@@ -153,7 +154,7 @@ fn what_is_no_bundle_is_told_apart() {
     bo.bundle(&stick);
     let run = ana.call(&["bundle", "read", "stick"]).run();
     assert_eq!((run.code, run.err.lines().count()), (4, 1), "{}", run.err);
-    assert_eq!(ana.feed_row(&bo.feed)["held"], 2);
+    assert_eq!(ana.feed_row(&bo.feed)["held"], 1);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
     drop(db);
     expect![[r#"
         error: cannot use the store in `[DIR]/ana`
-          because: the store has version 7; this program reads up to version 4
+          because: the store has version 7; this program reads up to version 5
         hint: use the newer `thistle` that wrote it; it was not changed
     "#]]
     .assert_eq(&home.call(&["write", "x"]).fails(3));

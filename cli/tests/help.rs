@@ -8,9 +8,10 @@ use crate::world::World;
 fn the_help_is_what_people_read() {
     let world = World::new();
     expect_file!["help/thistle.txt"].assert_eq(&world.thistle(&["--help"]).ok());
-    for command in
-        ["write", "query", "import", "backup", "restore", "compact", "doctor", "listen", "sync"]
-    {
+    for command in [
+        "write", "query", "import", "audit", "backup", "restore", "compact", "doctor", "listen",
+        "sync",
+    ] {
         let out = world.thistle(&[command, "--help"]).ok();
         expect_file![format!("help/{command}.txt")].assert_eq(&out);
     }

@@ -19,7 +19,8 @@ fn logged(err: &str) -> Vec<&str> {
     err.lines().filter(is_log).collect()
 }
 
-fn log_of(call: Call) -> Vec<String> {
+/// The log of a command, at its most talkative.
+pub(crate) fn log_of(call: Call) -> Vec<String> {
     let run = call.env("THISTLE_LOG", "trace").run();
     logged(&run.err).into_iter().map(str::to_owned).collect()
 }

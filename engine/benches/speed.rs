@@ -25,14 +25,16 @@ use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 use thistle_engine::account::{AccountKey, Phrase};
 use thistle_engine::content::{Carry, Content, Post};
-use thistle_engine::entry::{ChainHasher, Header, Stub};
-use thistle_engine::key::{Context, FeedId, Seed, Verifier};
+use thistle_engine::entry::{ChainHasher, EntryId, Header, Stub};
+use thistle_engine::key::{Context, FeedId, SECTOR_BYTES, Sectors, Seed, Verifier};
 use thistle_engine::limits::PAYLOAD_BYTES;
 use thistle_engine::policy::CarryClass;
+use thistle_engine::seal::{Chain, Message, Place, pad};
 use thistle_engine::segment::UnverifiedSegment;
 use thistle_engine::time::Now;
 use thistle_engine::{
-    BundleRequest, Event, FileBackend, InMemoryBackend, Input, Node, Output, Setup,
+    BundleRequest, Event, FileBackend, InMemoryBackend, Input, LockedDisk, Node, Output, Setup,
+    StorageBackend,
 };
 
 /// Feeds, entries of each, and bytes of a payload.
@@ -64,8 +66,71 @@ fn main() {
         let (author, bundle) = bulk();
         bundles(dir.path(), "bundle of 16 KiB payloads", &bundle, Some(author));
     }
+    if is_wanted("sealing") {
+        sealing();
+    }
+    if is_wanted("locked") {
+        locked(dir.path(), &hub(dir.path()), total);
+    }
     if is_wanted("flood") {
         flood(dir.path());
+    }
+}
+
+/// Messages that are sealed and opened.
+const SEALED: u64 = 50_000;
+
+/// Sealing and opening of messages of about 100 bytes, against the cipher alone on as many bytes.
+fn sealing() {
+    let text = "come by the mill before the rain sets in, and bring the long ladder if it is yours";
+    let message = |index: u64| {
+        let prev = EntryId::from_bytes([2; 32]);
+        let place = Place { feed: FeedId::from_bytes([1; 32]), seq: index + 2, prev };
+        Message { place, ttl: 0, epoch: 1, index }
+    };
+    let first = Chain::at(Seed::new([7; 32]), 0);
+    let seal = |chain: &mut Chain| {
+        let message = message(chain.index());
+        let tag = chain.tag();
+        (tag, message.seal(&chain.take(), text.as_bytes()))
+    };
+    let mut chain = first.clone();
+    let sealed: Vec<_> = (0..SEALED).map(|_| seal(&mut chain)).collect();
+    let sealing = best(
+        || first.clone(),
+        |mut chain| {
+            for _ in 0..SEALED {
+                std::hint::black_box(seal(&mut chain));
+            }
+        },
+    );
+    let opening = best(
+        || first.clone(),
+        |mut chain| {
+            for (tag, text) in &sealed {
+                assert_eq!(chain.tag(), *tag);
+                let message = message(chain.index());
+                assert!(message.open(&chain.take(), text).is_some());
+            }
+        },
+    );
+    let padded = pad(text.as_bytes());
+    let cipher = best(
+        || (),
+        |()| {
+            for at in 0..SEALED {
+                let mut key = [7; 32];
+                key[..8].copy_from_slice(&at.to_be_bytes());
+                std::hint::black_box(thistle_engine::key::seal(&key, &[0; 120], &padded));
+            }
+        },
+    );
+    let alone = rate(SEALED as f64, cipher);
+    let asked = ("asked for", 50_000.0);
+    for (figure, took) in [("messages sealed", sealing), ("messages opened", opening)] {
+        let reached = rate(SEALED as f64, took);
+        line(figure, reached, asked, "/s", "1.00");
+        line(figure, reached, ("the cipher alone", alone), "/s", "");
     }
 }
 
@@ -107,7 +172,7 @@ fn disk(path: &Path) -> FileBackend {
     FileBackend::new(file.expect("a file for a store")).expect("nobody else holds it")
 }
 
-fn node(disk: FileBackend, number: u8) -> Node {
+fn node(disk: impl StorageBackend, number: u8) -> Node {
     let account = AccountKey::from_phrase(&Phrase::from_entropy(&Seed::new([number; 32])));
     let setup = Setup { carry: Carry::Open, name: None, cache_bytes: CACHE };
     Node::create(disk, &account, setup, Seed::new([number; 32]), NOW).expect("a node")
@@ -330,6 +395,38 @@ fn ingest(dir: &Path, bundle: &[u8], segments: &[&[u8]], total: f64, hashing: f6
     });
     let indexed = rate(total, indexed);
     line("ingest with indexes", indexed, ("goal", 100_000.0), "entries/s", "1.0");
+}
+
+/// The same bundle into a plain store and into an encrypted one, and the cipher alone.
+fn locked(dir: &Path, bundle: &[u8], total: f64) {
+    let (path, key) = (dir.join("locked"), Seed::new([7; 32]));
+    let taking = |mut node: Node| {
+        assert!(read(&mut node, bundle) as f64 >= total, "everything is new");
+        while !is_idle(&mut node) {}
+        std::mem::forget(node);
+    };
+    let plain = best(|| node(disk(&path), 250), taking);
+    let sealed = best(|| node(LockedDisk::new(disk(&path), &key), 250), taking);
+    let (plain, sealed) = (rate(total, plain), rate(total, sealed));
+    line("ingest into a locked store", sealed, ("plain store", plain), "entries/s", "0.36");
+    let (sectors, mut bytes) = (Sectors::new(&key), vec![0; 64 << 20]);
+    let copied = best(
+        || vec![0_u8; 64 << 20],
+        |mut to| {
+            to.copy_from_slice(&bytes);
+            std::hint::black_box(&to);
+        },
+    );
+    let encrypted = best(
+        || (),
+        |()| {
+            for (number, sector) in (0..).zip(bytes.chunks_mut(SECTOR_BYTES)) {
+                sectors.encrypt(number, sector);
+            }
+        },
+    );
+    let (encrypted, copied) = (rate(64.0, encrypted), rate(64.0, copied));
+    line("encryption of sectors", encrypted, ("copy", copied), "MiB/s", "-");
 }
 
 fn is_idle(node: &mut Node) -> bool {

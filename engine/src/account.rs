@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::codec::Encoder;
 use crate::content::{Carry, Certificate, Content, DeviceStatement, Successor, Verb};
-use crate::key::{AccountId, Context, Digest, FeedId, KeyFault, SecretKey, Seed, Verifier, derive};
+use crate::key::{
+    AccountId, Context, Digest, FeedId, KeyFault, SecretKey, Seed, Signature, Verifier, derive,
+};
 
 /// Words in a recovery phrase.
 pub const PHRASE_WORDS: usize = 24;
@@ -104,6 +106,15 @@ impl fmt::Debug for Phrase {
     }
 }
 
+/// Words that stand for the first bits of a digest, eleven for each.
+pub fn words_of(digest: &Digest, count: usize) -> Vec<&'static str> {
+    let list = Language::English.word_list();
+    let bit = |at: usize| digest.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1);
+    let index =
+        |word: usize| (0..11).fold(0, |sum, at| sum << 1 | usize::from(bit(word * 11 + at)));
+    (0..count).filter_map(|word| list.get(index(word)).copied()).collect()
+}
+
 /// Finds a word of the list, in any case.
 fn find_word(word: &str) -> Option<u32> {
     let list = Language::English.word_list();
@@ -172,6 +183,16 @@ impl AccountKey {
     pub fn certify(&self, feed: &FeedId, carry: Carry) -> Certificate {
         let signature = self.0.sign(Context::Certificate, &certificate_digest(feed, carry));
         Certificate { carry, account: self.id(), signature }
+    }
+
+    /// The account's secret key for agreement of a generation, to be kept by its devices.
+    pub fn agreement(&self, generation: u64) -> Seed {
+        self.0.to_seed().derive(Context::Agreement, &generation.to_be_bytes())
+    }
+
+    /// Signs what a contact card says.
+    pub fn sign_card(&self, digest: &Digest) -> Signature {
+        self.0.sign(Context::Card, digest)
     }
 
     /// States that a device belongs to the account.

@@ -8,8 +8,11 @@
 //! a post, the only type there are millions of, is written once, in [`PostView`], which borrows.
 
 use crate::codec::{DecodeError, Decoder, Encoder};
-use crate::key::{AccountId, FeedId, Signature};
-use crate::limits::{ABOUT_BYTES, NAME_BYTES, PARENTS, PAYLOAD_BYTES, RANGES, SEQ_END, TIME_END};
+use crate::key::{AccountId, Digest, FeedId, PREKEY_BYTES, SEAL_BYTES, SLOT_BYTES, Signature};
+use crate::limits::{
+    ABOUT_BYTES, EPOCH_PARTS, LEAST_PADDED, NAME_BYTES, PARENTS, PAYLOAD_BYTES, RANGES, SEQ_END,
+    TIME_END,
+};
 
 const POST: u64 = 1;
 const REPLY: u64 = 2;
@@ -20,11 +23,16 @@ const SUCCESSOR: u64 = 6;
 const DEVICE: u64 = 7;
 const RECEIPT: u64 = 8;
 const RETRACTION: u64 = 9;
+const PREKEY: u64 = 10;
+const PART: u64 = 11;
+pub(crate) const SEALED: u64 = 16;
 /// [`PARENTS`] as the length of an array.
 const MOST_PARENTS: usize = 4;
 const _: () = assert!(MOST_PARENTS as u64 == PARENTS);
-/// First type that this program does not know.
-const UNKNOWN: u64 = 10;
+/// Bytes of the shortest sealed message.
+const LEAST_SEALED: u64 = LEAST_PADDED + SEAL_BYTES as u64;
+/// First type that this program may not know.
+const UNKNOWN: u64 = 12;
 /// Last type set aside for structural content of later programs.
 const STRUCTURAL_END: u64 = 15;
 
@@ -52,6 +60,12 @@ pub enum Content {
     Receipt(Receipt),
     /// Entries of the own feed that the author takes back.
     Retraction(Ranges),
+    /// A key to which others seal the beginnings of epochs.
+    Prekey(Vec<u8>),
+    /// A part of what begins an epoch.
+    Part(Part),
+    /// A message that only its audience can open.
+    Sealed(Sealed),
     /// A type of a later program.
     Unknown {
         /// Its number.
@@ -182,6 +196,35 @@ pub enum ReceiptState {
     Delivered,
     /// It was shown.
     Read,
+}
+
+/// A part of what begins an epoch: for each device of its audience a slot with the epoch's first key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The epoch: the seq of its first part.
+    pub epoch: u64,
+    /// Which part this is, from 0.
+    pub part: u64,
+    /// How many parts there are.
+    pub parts: u64,
+    /// What binds the first key to the audience.
+    pub commit: Digest,
+    /// [`NARROW`] or [`WIDE`] slots of [`SLOT_BYTES`], behind each other.
+    pub slots: Vec<u8>,
+}
+
+/// Slots in the one part of an epoch for few devices.
+pub const NARROW: usize = 4;
+/// Slots in each part of an epoch for more devices.
+pub const WIDE: usize = 13;
+
+/// A message that only its audience can open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// By which the audience finds its key.
+    pub tag: [u8; 8],
+    /// The padded text under that key.
+    pub text: Vec<u8>,
 }
 
 /// Ranges of seqs: ascending, apart from each other, 1 to [`RANGES`] of them.
@@ -315,7 +358,12 @@ pub fn parents_in_order(answered: Option<Prefix>, mut others: Vec<Prefix>) -> Ve
 
 /// The number of a payload's type; none if it has none.
 pub fn kind_of(payload: &[u8]) -> Option<u64> {
-    Opened::new(payload).ok().map(|opened| opened.kind)
+    type_of(payload).ok()
+}
+
+/// The number of a payload's type.
+pub(crate) fn type_of(payload: &[u8]) -> Result<u64, DecodeError> {
+    Opened::new(payload).map(|opened| opened.kind)
 }
 
 /// Whether a payload is of a type that holds the feed together, now or in a later program: such
@@ -323,7 +371,7 @@ pub fn kind_of(payload: &[u8]) -> Option<u64> {
 pub fn is_structural(payload: &[u8]) -> bool {
     Opened::new(payload).is_ok_and(|opened| {
         let known = matches!(opened.kind, CERTIFICATE | SUCCESSOR | DEVICE | RETRACTION);
-        known || (UNKNOWN..=STRUCTURAL_END).contains(&opened.kind)
+        known || (PREKEY..=STRUCTURAL_END).contains(&opened.kind)
     })
 }
 
@@ -340,6 +388,9 @@ impl Content {
             DEVICE => decode_device(opened.holding(5)?),
             RECEIPT => decode_receipt(opened.holding(4)?),
             RETRACTION => decode_retraction(opened.holding(2)?),
+            PREKEY => decode_prekey(opened.holding(2)?),
+            PART => decode_part(opened.holding(6)?),
+            SEALED => decode_sealed(opened.holding(3)?),
             kind @ UNKNOWN.. => Ok(Self::Unknown { kind }),
             found => Err(DecodeError::UnknownKind { found }),
         }
@@ -386,6 +437,16 @@ impl Content {
                     encoder.array(2).uint(*first).uint(*last);
                 }
             }
+            Self::Prekey(key) => {
+                encoder.array(2).uint(PREKEY).bytes(key);
+            }
+            Self::Part(Part { epoch, part, parts, commit, slots }) => {
+                encoder.array(6).uint(PART).uint(*epoch).uint(*part).uint(*parts);
+                encoder.bytes(commit).bytes(slots);
+            }
+            Self::Sealed(Sealed { tag, text }) => {
+                encoder.array(3).uint(SEALED).bytes(tag).bytes(text);
+            }
             Self::Unknown { kind } => {
                 encoder.array(1).uint(*kind);
             }
@@ -405,9 +466,12 @@ impl Content {
     /// Whether it is of a type that holds the feed together; as [`is_structural`].
     pub const fn is_structural(&self) -> bool {
         match self {
-            Self::Certificate(_) | Self::Successor(_) | Self::Device(_) | Self::Retraction(_) => {
-                true
-            }
+            Self::Certificate(_)
+            | Self::Successor(_)
+            | Self::Device(_)
+            | Self::Retraction(_)
+            | Self::Prekey(_)
+            | Self::Part(_) => true,
             Self::Unknown { kind } => *kind <= STRUCTURAL_END,
             _ => false,
         }
@@ -459,6 +523,44 @@ fn encode_post(encoder: &mut Encoder, kind: u64, post: &Post) {
     if let Some(author) = &post.author {
         encoder.text(author);
     }
+}
+
+fn decode_prekey(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
+    let key = decoder.exactly("key", PREKEY_BYTES as u64)?.to_vec();
+    decoder.finish()?;
+    Ok(Content::Prekey(key))
+}
+
+fn decode_part(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
+    let epoch = decoder.uint("epoch", SEQ_END - 1)?;
+    if epoch == 0 {
+        return Err(DecodeError::OutOfRange { field: "epoch", found: 0 });
+    }
+    let part = decoder.uint("part", EPOCH_PARTS.saturating_sub(1))?;
+    let parts = decoder.uint("parts", EPOCH_PARTS)?;
+    if part >= parts {
+        return Err(DecodeError::OutOfRange { field: "part", found: part });
+    }
+    let commit = decoder.fixed("commit")?;
+    let slots = decoder.bytes("slots", PAYLOAD_BYTES)?.to_vec();
+    let (narrow, wide) = (NARROW.saturating_mul(SLOT_BYTES), WIDE.saturating_mul(SLOT_BYTES));
+    if slots.len() != wide && (slots.len() != narrow || parts != 1) {
+        let (found, expected) = (slots.len() as u64, wide as u64);
+        return Err(DecodeError::WrongLength { field: "slots", found, expected });
+    }
+    decoder.finish()?;
+    Ok(Content::Part(Part { epoch, part, parts, commit, slots }))
+}
+
+fn decode_sealed(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {
+    let tag = decoder.fixed("tag")?;
+    let text = decoder.bytes("sealed", PAYLOAD_BYTES)?.to_vec();
+    let (found, expected) = (text.len() as u64, LEAST_SEALED);
+    if found < expected {
+        return Err(DecodeError::WrongLength { field: "sealed", found, expected });
+    }
+    decoder.finish()?;
+    Ok(Content::Sealed(Sealed { tag, text }))
 }
 
 fn decode_profile(mut decoder: Decoder<'_>) -> Result<Content, DecodeError> {

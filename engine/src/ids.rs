@@ -277,6 +277,48 @@ impl Typed {
     }
 }
 
+/// The id of a group as people see it: `group1` and 58 characters.
+pub fn group_text(group: &[u8; 32]) -> String {
+    let hrp = Hrp::parse_unchecked("group");
+    let text = group.iter().copied().bytes_to_fes().with_checksum::<Bech32m>(&hrp);
+    text.chars().collect()
+}
+
+/// The word before the `1` of a contact card.
+const CARD: &str = "card";
+/// What a contact card begins with where it is a link.
+const LINK: &str = "thistle:";
+
+/// A contact card as people hand it on: a link, the bytes in the same text form as ids.
+pub fn card_text(card: &[u8]) -> String {
+    let hrp = Hrp::parse_unchecked(CARD);
+    let text = card.iter().copied().bytes_to_fes().with_checksum::<Bech32m>(&hrp);
+    format!("{LINK}{}", text.chars().collect::<String>())
+}
+
+/// The bytes of a contact card, with or without the word of the link, in lower or upper case.
+pub fn parse_card(text: &str) -> Result<Vec<u8>, IdFault> {
+    let text = text.trim();
+    // Whoever hands a link on may write its first word in another case than the rest.
+    let data = match text.split_at_checked(LINK.len()) {
+        Some((word, data)) if word.eq_ignore_ascii_case(LINK) => data,
+        _ => text,
+    };
+    if data.contains(|c: char| c.is_ascii_uppercase())
+        && data.contains(|c: char| c.is_ascii_lowercase())
+    {
+        return Err(IdFault::MixedCase);
+    }
+    let data = data.to_ascii_lowercase();
+    if data.split_once('1').is_none_or(|(word, _)| word != CARD) {
+        return Err(IdFault::NotAnId);
+    }
+    let checked = CheckedHrpstring::new::<Bech32m>(&data).map_err(|_| IdFault::WrongChecksum)?;
+    let card: Vec<u8> = checked.byte_iter().collect();
+    // As of an id: only zeros in the bits to spare are a text that we would write.
+    if card_text(&card).ends_with(&data) { Ok(card) } else { Err(IdFault::WrongChecksum) }
+}
+
 fn kind_of(word: &str) -> Option<IdKind> {
     IdKind::ALL.into_iter().find(|kind| kind.word() == word)
 }

@@ -263,16 +263,39 @@ fn class_of(
     feed: &FeedId,
     origin: Option<&Origin>,
 ) -> Result<CarryClass, StoreError> {
-    if relation == Some(FOLLOWED) || writer.is_reached(feed)? {
+    let follows = relation == Some(FOLLOWED) || writer.is_reached(feed)?;
+    let Some(origin) = origin else {
+        return Ok(if follows { CarryClass::Followed } else { CarryClass::Stranger });
+    };
+    if origin.retired.is_none() {
+        if friends(writer)?.contains(&origin.account) {
+            return Ok(CarryClass::Contact);
+        }
+        if writer.is_member(&origin.account)? {
+            return Ok(CarryClass::Group);
+        }
+    }
+    if follows {
         return Ok(CarryClass::Followed);
     }
-    let Some(origin) = origin else { return Ok(CarryClass::Stranger) };
     let (feeds, accounts) = followed(writer)?;
     let known = match origin.retired {
         None => accounts.contains(&origin.account),
         Some(retired) => feeds.contains(&retired),
     };
     Ok(if known { CarryClass::Followed } else { CarryClass::Stranger })
+}
+
+/// The accounts of contacts, and the own one once there are any: its other devices are as near.
+fn friends(writer: &mut Writer<'_>) -> Result<BTreeSet<AccountId>, StoreError> {
+    let contacts = writer.contacts()?.into_iter();
+    let mut friends: BTreeSet<AccountId> = contacts.map(|(account, _)| account).collect();
+    if !friends.is_empty()
+        && let Some(own) = writer.meta("account")?.and_then(|account| account.try_into().ok())
+    {
+        friends.insert(AccountId::from_bytes(own));
+    }
+    Ok(friends)
 }
 
 /// The feeds that are followed, with those of the same persons, and those persons.
@@ -315,17 +338,27 @@ pub(crate) fn reclassify(writer: &mut Writer<'_>) -> Result<(), StoreError> {
         wanted.extend(&authors);
     }
     writer.set_reached(&reached)?;
+    let near = of_people(&rows, BTreeSet::new(), &friends(writer)?);
+    let members: BTreeSet<AccountId> = writer.all_members()?.into_iter().collect();
+    let members = of_people(&rows, BTreeSet::new(), &members);
     for (number, row) in rows {
         if row.class == CarryClass::Own {
             continue;
         }
-        let class =
-            if wanted.contains(&row.id) { CarryClass::Followed } else { CarryClass::Stranger };
+        let class = if near.contains(&row.id) {
+            CarryClass::Contact
+        } else if members.contains(&row.id) {
+            CarryClass::Group
+        } else if wanted.contains(&row.id) {
+            CarryClass::Followed
+        } else {
+            CarryClass::Stranger
+        };
         if class == row.class {
             continue;
         }
         writer.set_class(number, class)?;
-        if class == CarryClass::Followed {
+        if class != CarryClass::Stranger {
             writer.want_again(number)?;
             if row.floor > 1 && row.branch == 0 {
                 writer.set_floor(number, 1)?;
@@ -356,21 +389,32 @@ pub(crate) fn fit(
 
 /// Follows on from what the followed say of others, if that has changed.
 pub(crate) fn regroup_if_due(writer: &mut Writer<'_>) -> Result<(), StoreError> {
-    if !writer.regroup {
-        return Ok(());
-    }
+    if writer.regroup { regroup(writer) } else { Ok(()) }
+}
+
+/// Follows on from a decision of the user: classes, what is told to peers, and what there is room for.
+pub(crate) fn regroup(writer: &mut Writer<'_>) -> Result<(), StoreError> {
     writer.change_policy()?;
     reclassify(writer)?;
     keep_within(writer)
 }
 
 /// Feeds, with the other devices of their people, and those that go on for them.
-fn with_same_people(rows: &[(u32, FeedRow)], mut feeds: BTreeSet<FeedId>) -> BTreeSet<FeedId> {
+fn with_same_people(rows: &[(u32, FeedRow)], feeds: BTreeSet<FeedId>) -> BTreeSet<FeedId> {
     let accounts: BTreeSet<AccountId> = rows
         .iter()
         .filter(|(_, row)| feeds.contains(&row.id))
         .filter_map(|(_, row)| row.origin.map(|origin| origin.account))
         .collect();
+    of_people(rows, feeds, &accounts)
+}
+
+/// Feeds, with the devices of some people, and those that go on for any of them.
+fn of_people(
+    rows: &[(u32, FeedRow)],
+    mut feeds: BTreeSet<FeedId>,
+    accounts: &BTreeSet<AccountId>,
+) -> BTreeSet<FeedId> {
     let by_account = |row: &FeedRow| {
         row.origin
             .is_some_and(|origin| origin.retired.is_none() && accounts.contains(&origin.account))
@@ -519,6 +563,8 @@ fn new_entry(
     let structural = piece.payload.as_deref().is_some_and(is_structural) && piece.stub.ttl == 0;
     let state = if !structural && writer.is_retracted(number, seq)? {
         State::Retracted
+    } else if !structural && writer.is_deleted(number, seq)? {
+        State::Deleted
     } else if is_over(piece) {
         State::Expired
     } else if piece.payload.is_some() {
@@ -582,7 +628,8 @@ fn retract(
             let payload = writer.payload_of(chain, &stored)?;
             let structural =
                 stored.kept.stub.ttl == 0 && payload.as_deref().is_some_and(is_structural);
-            if structural || stored.kept.state == State::Retracted {
+            let gone = matches!(stored.kept.state, State::Retracted | State::Deleted);
+            if structural || gone {
                 continue;
             }
             if payload.is_some() {
@@ -592,6 +639,22 @@ fn retract(
         }
     }
     Ok(())
+}
+
+/// Drops an entry's payload because the user wants it here no more. False: it is not held, or it holds
+/// its feed together.
+pub(crate) fn delete(writer: &mut Writer<'_>, number: u32, seq: u64) -> Result<bool, StoreError> {
+    let Some(stored) = writer.entry(number, seq)? else { return Ok(false) };
+    let payload = writer.payload_of(number, &stored)?;
+    let structural = stored.kept.stub.ttl == 0 && payload.as_deref().is_some_and(is_structural);
+    if structural || seq == 1 {
+        return Ok(false);
+    }
+    if stored.kept.state != State::Deleted {
+        writer.note_deleted(number, seq)?;
+        writer.drop_payload(number, &stored, State::Deleted)?;
+    }
+    Ok(true)
 }
 
 /// What a segment that is held already can still bring: payloads, lesser ages.
@@ -734,5 +797,6 @@ pub(crate) fn expire(writer: &mut Writer<'_>, budget: usize) -> Result<usize, St
             writer.watch_end(number, seq, stored.kept.since.saturating_add(life))?;
         }
     }
+    regroup_if_due(writer)?;
     Ok(due.len())
 }

@@ -1,8 +1,13 @@
-//! Keys, ids, hashing contexts and signatures: the only file that names cryptography crates.
+//! Keys, ids, hashing contexts and signatures: with its folder the only file that names cryptography
+//! crates.
 //!
 //! One rule of validity everywhere: strict Ed25519 (no malleable scalar, no small-order point).
 //! Batch verification is not used, because it accepts signatures that the strict rule refuses,
 //! and then two nodes would disagree about what an author said.
+
+mod lock;
+mod sector;
+mod slot;
 
 use std::fmt;
 
@@ -10,6 +15,13 @@ use std::fmt;
 use ed25519_dalek::{Signature as DalekSignature, Signer};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub use lock::{
+    PREKEY_BYTES, PrekeySecret, SEAL_BYTES, SLOT_BYTES, agree, agreement_key, is_prekey, lock,
+    open, seal, stretch,
+};
+pub use sector::{SECTOR_BYTES, Sectors};
+pub use slot::{SALT_BYTES, SLOT_KEY_BYTES, open_slot, seal_slot, stretch_passphrase};
 
 /// Why a key or a signature was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +36,7 @@ pub enum KeyFault {
 
 /// 32 bytes of a hash in a stated context.
 pub type Digest = [u8; 32];
+
 /// The first eight bytes of a digest, where the whole is not needed.
 pub fn short_of(digest: &Digest) -> [u8; 8] {
     let mut short = [0; 8];
@@ -63,10 +76,68 @@ pub enum Context {
     Session,
     /// The random bytes of a greeting.
     Greeting,
+    /// By what those who share a secret recognise each other.
+    Recognition,
+    /// By what those show themselves who may carry a feed that is not open.
+    CarrySecret,
+    /// What stands for a contact among those whose logs are remembered.
+    Peer,
+    /// The name of an arrival log towards one contact.
+    LogName,
     /// What stands for what a node takes.
     Policy,
     /// What stands for the head of a forked feed when two nodes compare what they hold.
     Forked,
+    /// A contact card.
+    Card,
+    /// A key for agreement from an account's seed and a generation.
+    Agreement,
+    /// What two contacts share, from what their keys agree on.
+    ContactSecret,
+    /// What one of two finds the other's bundles by.
+    Carriage,
+    /// The conversation of two accounts.
+    Pair,
+    /// The words by which people compare cards.
+    Words,
+    /// The short name of a prekey.
+    Prekey,
+    /// Fresh secrets of a device, one after another.
+    Fresh,
+    /// The audience of an epoch.
+    Roster,
+    /// What binds the first key of an epoch to its audience.
+    Commit,
+    /// The next key of an epoch's chain.
+    Chain,
+    /// The key of one message, from its place in the chain.
+    MessageKey,
+    /// The tag of one message, from its place in the chain.
+    Tag,
+    /// The key of one row of opened history.
+    Plain,
+    /// The tag by which a reader finds its slot of a sealed bundle.
+    BundleTag,
+    /// The key of a slot of a sealed bundle.
+    BundleSlot,
+    /// The key of a part of a sealed bundle, from the secret of its maker.
+    BundlePart,
+    /// The key of a chunk of such a part.
+    BundleChunk,
+    /// The random bytes of a sealed bundle.
+    BundleNoise,
+    /// The id of a change of a group, and the signature over it.
+    Group,
+    /// What seals a store's key in a slot, from the stretched passphrase.
+    KeySlot,
+    /// The half of a store's key that its pages are encrypted with.
+    StorePages,
+    /// The half of a store's key that makes each page's place count.
+    StorePlaces,
+    /// The key of a backup, from that of the store.
+    Backup,
+    /// The key over the place of the key that locks what is to be forgotten, from that of the store.
+    Forgetting,
 }
 
 impl Context {
@@ -85,8 +156,37 @@ impl Context {
             Self::Log => "thistledown 1 log",
             Self::Session => "thistledown 1 session",
             Self::Greeting => "thistledown 1 greeting",
+            Self::Recognition => "thistledown 1 recognition",
+            Self::CarrySecret => "thistledown 1 carry secret",
+            Self::Peer => "thistledown 1 peer",
+            Self::LogName => "thistledown 1 log name",
             Self::Policy => "thistledown 1 policy",
             Self::Forked => "thistledown 1 forked",
+            Self::Card => "thistledown 1 card",
+            Self::Agreement => "thistledown 1 agreement",
+            Self::ContactSecret => "thistledown 1 contact secret",
+            Self::Carriage => "thistledown 1 carriage",
+            Self::Pair => "thistledown 1 pair",
+            Self::Words => "thistledown 1 words",
+            Self::Prekey => "thistledown 1 prekey",
+            Self::Fresh => "thistledown 1 fresh",
+            Self::Roster => "thistledown 1 roster",
+            Self::Commit => "thistledown 1 commit",
+            Self::Chain => "thistledown 1 chain",
+            Self::MessageKey => "thistledown 1 message key",
+            Self::Tag => "thistledown 1 tag",
+            Self::Plain => "thistledown 1 plain",
+            Self::BundleTag => "thistledown 1 bundle tag",
+            Self::BundleSlot => "thistledown 1 bundle slot",
+            Self::BundlePart => "thistledown 1 bundle part",
+            Self::BundleChunk => "thistledown 1 bundle chunk",
+            Self::BundleNoise => "thistledown 1 bundle noise",
+            Self::Group => "thistledown 1 group",
+            Self::KeySlot => "thistledown 1 key slot",
+            Self::StorePages => "thistledown 1 store pages",
+            Self::StorePlaces => "thistledown 1 store places",
+            Self::Backup => "thistledown 1 backup",
+            Self::Forgetting => "thistledown 1 forgetting",
         }
     }
 }
@@ -127,6 +227,35 @@ pub fn derive(context: Context, bytes: &[u8]) -> Digest {
 /// Hashes `bytes` under a secret or session key.
 pub fn keyed(key: &Digest, bytes: &[u8]) -> Digest {
     *blake3::keyed_hash(key, bytes).as_bytes()
+}
+
+/// As many random bytes as are asked for, from one secret: BLAKE3 in its keyed mode over nothing.
+#[derive(Debug)]
+pub struct Noise(blake3::OutputReader);
+
+impl Noise {
+    /// Begins with what `seed` gives first.
+    pub fn new(seed: &Seed) -> Self {
+        Self(blake3::Hasher::new_keyed(&seed.0).finalize_xof())
+    }
+
+    /// The next bytes.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    /// A number below `end`, each as likely as the others; 0 if there is none.
+    pub fn below(&mut self, end: u64) -> u64 {
+        let whole = u64::MAX - u64::MAX.checked_rem(end).unwrap_or(0);
+        loop {
+            let mut bytes = [0; 8];
+            self.fill(&mut bytes);
+            let number = u64::from_le_bytes(bytes);
+            if number < whole {
+                return number.checked_rem(end).unwrap_or(0);
+            }
+        }
+    }
 }
 
 macro_rules! public_key {
@@ -265,6 +394,20 @@ impl Seed {
     #[must_use]
     pub fn derive(&self, context: Context, salt: &[u8]) -> Self {
         Self(Hasher::new(context).update(&self.0).update(salt).finish())
+    }
+
+    /// Takes the next secret of a row of them, and forgets how this one was made: who learns the
+    /// row later learns nothing that was taken before.
+    #[must_use]
+    pub fn draw(&mut self) -> Self {
+        let taken = self.derive(Context::Fresh, b"taken");
+        *self = self.derive(Context::Fresh, b"next");
+        taken
+    }
+
+    /// Mixes more secret bytes in: who knew the row of secrets knows none that comes.
+    pub fn stir(&mut self, fresh: &Self) {
+        *self = self.derive(Context::Fresh, fresh.expose());
     }
 
     /// The secret bytes.

@@ -57,6 +57,7 @@
 pub mod account;
 pub mod bundle;
 pub mod codec;
+pub mod container;
 pub mod content;
 pub mod entry;
 pub mod fork;
@@ -66,9 +67,12 @@ pub mod key;
 pub mod limits;
 mod node;
 pub mod order;
+mod own;
 pub mod policy;
 mod reader;
 pub mod reconcile;
+pub mod seal;
+mod sealing;
 pub mod segment;
 pub mod session;
 mod store;
@@ -76,14 +80,18 @@ pub mod time;
 
 pub use ingest::Refusal;
 pub use node::{
-    Ending, Event, Fault, Input, Node, Output, Report, SessionEnding, SessionFault, SessionReport,
-    Setup, WriteError, Written,
+    Added, Event, Fault, Input, Node, Output, Report, Sent, SessionEnding, SessionFault,
+    SessionReport, Setup,
 };
+pub use own::{WriteError, Written};
 pub use reader::{
-    BundleRequest, BundleSource, Checked, FeedInfo, Finding, Gathered, Me, Reader, Status,
+    BundleRequest, BundleSource, Checked, Contact, FeedInfo, Finding, Gathered, Me, Progress,
+    Reader, Said, SealedFor, Shared, Shown, Status,
 };
 pub use redb::StorageBackend;
 pub use redb::backends::{FileBackend, InMemoryBackend};
+pub use sealing::{Audience, Changed};
 pub use store::{
-    Counts, Held, Hit, Order, Query, Received, Remembered, STORE_VERSION, State, StoreError,
+    BackupHead, Counts, Held, Hit, Keyring, LockedDisk, Order, Query, Received, Remembered,
+    STORE_VERSION, SharedMemory, Slot, State, StoreError, Stretched, Unsealed, noise,
 };

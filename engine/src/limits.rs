@@ -72,6 +72,8 @@ pub const SKETCH_BYTES_PER_FEED: u64 = 6;
 pub const SKETCH_WORK: u64 = 100_000_000;
 /// Bytes that a stranger draws in a reconciliation, beside twice what it sends.
 pub const STRANGER_DRAW_BYTES: u64 = 4_096;
+/// Days of known time after which a node has another key on links.
+pub const LINK_KEY_DAYS: u64 = 7;
 /// Recognition tags in a greeting.
 pub const RECOGNITION_TAGS: u64 = 128;
 /// Most feeds in one frame that declines them.
@@ -102,3 +104,45 @@ pub const SESSIONS: u64 = 4_096;
 pub const REMEMBERED_ADDRESSES: u64 = 256;
 /// Longest address that is remembered, in bytes.
 pub const ADDRESS_BYTES: u64 = 64;
+/// Most parts of what begins an epoch: slots for 64 devices.
+pub const EPOCH_PARTS: u64 = 5;
+/// Most devices that one epoch is for.
+pub const EPOCH_DEVICES: u64 = 64;
+/// Most messages of an epoch.
+pub const EPOCH_MESSAGES: u64 = 1_000;
+/// Fewest bytes to which a text is padded before it is sealed.
+pub const LEAST_PADDED: u64 = 64;
+/// Private halves of prekeys that are kept at once.
+pub const LIVE_PREKEYS: u64 = 6;
+/// Tags of messages to come that are looked out for in an epoch, beyond those that are missing.
+pub const TAGS_AHEAD: u64 = 64;
+/// Epochs of a feed of which the author is told that they do not open, until a newer one does.
+pub const UNREADABLE_TOLD: u64 = 32;
+/// Epochs of which a contact is told at once that they do not open; once a day.
+pub const UNREADABLE_DAY: u64 = 16;
+/// Most messages that are sealed again for a contact in a day, and of one epoch.
+pub const SEALED_AGAIN: u64 = 128;
+/// People whom one contact introduced and who are no contacts yet.
+pub const INTRODUCTIONS: u64 = 16;
+/// Renewals of what two contacts share, at most, between two new cards of theirs.
+pub const RENEWALS: u64 = 65_536;
+/// Largest contact card, in bytes.
+pub const CARD_BYTES: u64 = 300;
+/// Feeds that are not open of which it is known how their carriers show themselves.
+pub const CARRY_SECRETS: u64 = 4_096;
+/// Slots of a sealed bundle.
+pub const BUNDLE_SLOTS: u64 = 512;
+/// Most secrets with which a sealed bundle is searched.
+pub const BUNDLE_SECRETS: u64 = 4_096;
+/// Largest sealed bundle, in bytes.
+pub const BUNDLE_BYTES: u64 = 1 << 40;
+/// Groups of a user.
+pub const GROUPS: u64 = 1_024;
+/// Most members of a group: each has at least one device.
+pub const GROUP_MEMBERS: u64 = 64;
+/// Changes of a group that are kept.
+pub const GROUP_CHANGES: u64 = 4_096;
+/// Changes of a group that wait for the feed that signed them.
+pub const GROUP_ASIDE: u64 = 256;
+/// Most parents that a change of a group names.
+pub const GROUP_PARENTS: u64 = 16;

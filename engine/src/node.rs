@@ -6,30 +6,29 @@
 mod meeting;
 mod peers;
 mod piece;
+mod private;
 mod reading;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use redb::StorageBackend;
 
-use crate::account::{AccountKey, succeed};
-use crate::bundle::FileFault;
-use crate::content::{Carry, Content, Profile};
-use crate::entry::{EntryId, Header, Stub, is_checkpoint};
-use crate::ingest::{self, OWN, Refusal};
+use crate::account::AccountKey;
+use crate::content::{Carry, Content};
+use crate::ingest::{self, Refusal};
 use crate::key::{Context, FeedId, SecretKey, Seed};
-use crate::limits::{INLINE_BYTES, PAYLOAD_BYTES, TTL_HOURS};
+use crate::own::{WriteError, Written, begin_own, encode, own_of, retire_if_due, write_public};
 use crate::policy::CarryClass;
 use crate::reader::{Me, Reader};
 use crate::store::{
-    ArrivalKind, BACKUP, FeedRow, Indexed, Kept, NewEntry, OriginRow, STORE_VERSION, State, Store,
-    StoreError, Writer, advance, is_due, rebuild,
+    BACKUP, Indexed, OriginRow, STORE_VERSION, Store, StoreError, advance, has_work, rebuild,
 };
 use crate::time::Now;
 use meeting::{Hour, Meeting, Opened};
 use reading::Reading;
 
 pub use meeting::{SessionEnding, SessionFault, SessionReport};
+pub use private::{Added, Sent};
 pub use reading::{Fault, Report};
 
 /// Bytes taken in after which a commit makes reopening quick, even if nothing is idle.
@@ -38,33 +37,6 @@ const SETTLE_BYTES: u64 = 64 << 20;
 const INDEX_STEP: u64 = 16_000;
 /// Payloads whose end of life one idle step looks at.
 const EXPIRE_STEP: usize = 1_000;
-
-/// Why an own entry could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The store failed; nothing was written.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// The content takes more bytes than an entry holds.
-    #[error("the content takes {found} bytes; an entry holds {limit}")]
-    TooLarge {
-        /// Bytes that it takes.
-        found: u64,
-        /// Bytes that an entry holds.
-        limit: u64,
-    },
-    /// The lifetime is longer than the format allows.
-    #[error("a lifetime of {found} hours; at most {limit} are allowed")]
-    TooLong {
-        /// Hours asked for.
-        found: u64,
-        /// Hours allowed.
-        limit: u64,
-    },
-    /// A structural content with a lifetime, or a first entry's content elsewhere.
-    #[error("this content cannot be written so")]
-    NotHere,
-}
 
 /// How a new device begins.
 #[derive(Debug, Clone, Copy)]
@@ -75,17 +47,6 @@ pub struct Setup<'a> {
     pub name: Option<&'a str>,
     /// Bytes of memory that the store may use to hold pages.
     pub cache_bytes: usize,
-}
-
-/// An own entry that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// The own feed.
-    pub feed: FeedId,
-    /// The entry's place.
-    pub seq: u64,
-    /// The entry's id.
-    pub id: EntryId,
 }
 
 /// What the driver tells the node.
@@ -266,6 +227,8 @@ pub struct Node {
     readings: BTreeMap<u64, Reading>,
     meetings: BTreeMap<u64, Meeting>,
     strangers: Hour,
+    /// Fresh secrets, one after another.
+    pool: Seed,
     settled: bool,
     /// Bytes taken in since the last commit that makes reopening quick.
     unsettled: u64,
@@ -290,6 +253,7 @@ impl Node {
         let me = store.write(now, |writer| {
             writer.found()?;
             writer.set_meta("account", account.id().as_bytes())?;
+            private::keep_card(writer, account, &key.feed(), 0)?;
             begin_own(writer, &key, &secret, origin, certificate, name)
         })?;
         Ok(Self::with(store, seed, me, key))
@@ -334,11 +298,11 @@ impl Node {
 
     /// Ends the feed that a backup holds, and begins its successor in the same step.
     fn leave_backup(&mut self, now: Now) -> Result<(), StoreError> {
-        let (me, key, seed) = (self.me, &self.key, &self.seed);
+        let (me, key, pool) = (self.me, &self.key, &mut self.pool);
         self.store.write(now, |writer| {
             writer.clear_meta(BACKUP)?;
             writer.retire_own()?;
-            retire_if_due(writer, me, key, seed)
+            retire_if_due(writer, me, key, pool)
         })?;
         let old = self.key.feed();
         (self.me, self.key) = own_of(&self.store)?;
@@ -349,7 +313,20 @@ impl Node {
     fn with(store: Store, seed: Seed, me: u32, key: SecretKey) -> Self {
         let (outputs, readings, meetings) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
         let (strangers, settled, unsettled) = (Hour::default(), true, 0);
-        Self { store, seed, me, key, outputs, readings, meetings, strangers, settled, unsettled }
+        let pool = seed.derive(Context::Fresh, b"pool");
+        Self {
+            store,
+            seed,
+            me,
+            key,
+            outputs,
+            readings,
+            meetings,
+            strangers,
+            pool,
+            settled,
+            unsettled,
+        }
     }
 
     /// The device's own feed.
@@ -368,7 +345,7 @@ impl Node {
         let (key, me) = (&self.key, self.me);
         self.settled = false;
         let mut written =
-            self.store.write(now, |writer| write_own(writer, me, key, vec![(payload, ttl)]))?;
+            self.store.write(now, |writer| write_public(writer, me, key, vec![(payload, ttl)]))?;
         written.pop().ok_or(WriteError::NotHere)
     }
 
@@ -390,7 +367,7 @@ impl Node {
             if let Some((mark, done)) = mark {
                 writer.set_progress(&mark, done)?;
             }
-            write_own(writer, me, key, payloads)
+            write_public(writer, me, key, payloads)
         });
         written.map_err(WriteError::Store)
     }
@@ -429,18 +406,21 @@ impl Node {
     fn idle(&mut self, now: Now) -> Result<(), StoreError> {
         let known = self.store.known(now);
         let snapshot = self.store.snapshot()?;
-        let due = snapshot.is_due(known.minutes())?;
-        let behind = is_due(&snapshot)? || snapshot.log_is_thick()?;
+        let is_due = has_work(&snapshot, known.minutes())?;
         drop(snapshot);
         let mut more = false;
-        if due || behind {
+        if self.has_sealed_work(known)? {
+            self.settled = false;
+            more = self.open_sealed(now)?;
+        }
+        if is_due {
             self.settled = false;
             let (expired, indexed, thick) = self.store.write(now, |writer| {
                 let expired = ingest::expire(writer, EXPIRE_STEP)?;
                 Ok::<_, StoreError>((expired, advance(writer, INDEX_STEP)?, writer.thin_log()?))
             })?;
             let Indexed { more: left, .. } = indexed;
-            more = left || thick || expired == EXPIRE_STEP;
+            more |= left || thick || expired == EXPIRE_STEP;
         }
         if !more && !self.settled {
             self.settle()?;
@@ -462,9 +442,7 @@ impl Node {
                 return Ok(false);
             }
             writer.forgive(feed)?;
-            writer.change_policy()?;
-            ingest::reclassify(writer)?;
-            ingest::keep_within(writer)?;
+            ingest::regroup(writer)?;
             Ok(true)
         })
     }
@@ -504,9 +482,7 @@ impl Node {
         self.store.write(now, |writer| {
             if writer.relation(feed)? == Some(state) {
                 writer.set_relation(feed, None)?;
-                writer.change_policy()?;
-                ingest::reclassify(writer)?;
-                ingest::keep_within(writer)?;
+                ingest::regroup(writer)?;
             }
             Ok(())
         })
@@ -545,9 +521,7 @@ impl Node {
     pub fn set_hops(&mut self, now: Now, hops: u8) -> Result<(), StoreError> {
         self.store.write(now, |writer| {
             writer.set_hops(hops)?;
-            writer.change_policy()?;
-            ingest::reclassify(writer)?;
-            ingest::keep_within(writer)
+            ingest::regroup(writer)
         })
     }
 
@@ -587,152 +561,3 @@ impl Node {
         Ok(())
     }
 }
-
-/// Number and key of the feed that the device writes.
-fn own_of(store: &Store) -> Result<(u32, SecretKey), StoreError> {
-    let snapshot = store.snapshot()?;
-    let damaged = || StoreError::Damaged { what: "the own key" };
-    let secret = snapshot.secret("device")?.ok_or_else(damaged)?;
-    let key = SecretKey::from_seed(&Seed::new(secret.try_into().map_err(|_| damaged())?));
-    let number = snapshot.number(&key.feed(), 0)?.ok_or_else(damaged)?;
-    Ok((number, key))
-}
-
-/// The bytes of an own content, if it can be written.
-fn encode(content: &Content, ttl: u32) -> Result<Vec<u8>, WriteError> {
-    if u64::from(ttl) > TTL_HOURS {
-        return Err(WriteError::TooLong { found: u64::from(ttl), limit: TTL_HOURS });
-    }
-    let misplaced = match content {
-        Content::Certificate(_) | Content::Successor(_) | Content::Unknown { .. } => true,
-        Content::Device(_) | Content::Retraction(_) => ttl != 0,
-        Content::Post(_)
-        | Content::Reply(_)
-        | Content::Profile(_)
-        | Content::Relation(_)
-        | Content::Receipt(_) => false,
-    };
-    if misplaced {
-        return Err(WriteError::NotHere);
-    }
-    let payload = content.encode();
-    let found = payload.len() as u64;
-    if found > PAYLOAD_BYTES {
-        return Err(WriteError::TooLarge { found, limit: PAYLOAD_BYTES });
-    }
-    // What does not decode again is not content: an empty name, parents out of order.
-    Content::decode(&payload).map_err(|_| WriteError::NotHere)?;
-    Ok(payload)
-}
-
-/// Begins a feed of this device: entry 1 and, if a name is given, a profile.
-fn begin_own(
-    writer: &mut Writer<'_>,
-    key: &SecretKey,
-    secret: &Seed,
-    origin: OriginRow,
-    first: Content,
-    name: Option<&str>,
-) -> Result<u32, StoreError> {
-    writer.set_secret("device", secret.expose())?;
-    let number = writer.add_feed(FeedRow {
-        id: key.feed(),
-        branch: 0,
-        class: CarryClass::Own,
-        origin: Some(origin),
-        runs: Vec::new(),
-        floor: 1,
-        head_id: EntryId::from_bytes([0; 32]),
-        entries: 0,
-        bytes: 0,
-        carrier: 0,
-        since: 0,
-        fork_seq: None,
-        retracts: false,
-        own: OWN,
-    })?;
-    let mut payloads = vec![(first.encode(), 0)];
-    writer.set_meta("own", &number.to_be_bytes())?;
-    if let Some(name) = name {
-        let time = writer.now.wall / 1_000;
-        let profile = Profile { time, name: name.to_owned(), about: String::new() };
-        payloads.push((Content::Profile(profile).encode(), 0));
-    }
-    write_own(writer, number, key, payloads)?;
-    Ok(number)
-}
-
-/// Appends own entries: checkpoints and the last are signed.
-fn write_own(
-    writer: &mut Writer<'_>,
-    number: u32,
-    key: &SecretKey,
-    payloads: Vec<(Vec<u8>, u32)>,
-) -> Result<Vec<Written>, StoreError> {
-    let (head, feed) = (writer.row(number)?.head(), key.feed());
-    let first = head.saturating_add(1);
-    let before = (head > 0).then_some(writer.row(number)?.head_id);
-    let last = head.saturating_add(payloads.len() as u64);
-    let mut prev = before;
-    let (mut entries, mut written) = (Vec::new(), Vec::new());
-    let mut structural = Vec::new();
-    for (seq, (payload, ttl)) in (first..).zip(payloads) {
-        let stub = Stub::of(ttl, &payload);
-        let id = Header::new(feed, seq, prev, stub).id();
-        let signed = seq == last || is_checkpoint(seq);
-        let signature = signed.then(|| key.sign(Context::Entry, id.as_bytes()));
-        let inline = payload.len() as u64 <= INLINE_BYTES;
-        let since = if ttl == 0 { 0 } else { writer.known.minutes() };
-        match Content::decode(&payload) {
-            Ok(content) if content.is_structural() => structural.push((seq, payload.clone())),
-            Ok(Content::Profile(profile)) => writer.set_meta("name", profile.name.as_bytes())?,
-            _ => {}
-        }
-        let (state, payload, apart) = if inline {
-            (State::Here, Some(payload), None)
-        } else {
-            (State::Apart, None, Some(payload))
-        };
-        let kept = Kept { stub, age: 0, since, state, payload, signature };
-        entries.push(NewEntry { id, kept, apart });
-        written.push(Written { feed, seq, id });
-        prev = Some(id);
-    }
-    if entries.is_empty() {
-        return Ok(written);
-    }
-    let via = writer.via("own")?;
-    writer.append(number, first, before, entries)?;
-    writer.arrived(number, (first, last), ArrivalKind::Entries, via)?;
-    for (seq, payload) in structural {
-        ingest::effects(writer, number, seq, &payload)?;
-    }
-    Ok(written)
-}
-
-/// If the own feed has to end, begins its successor in the same step.
-fn retire_if_due(
-    writer: &mut Writer<'_>,
-    number: u32,
-    key: &SecretKey,
-    seed: &Seed,
-) -> Result<(), StoreError> {
-    if writer.meta("retire")? != Some(vec![1]) {
-        return Ok(());
-    }
-    writer.set_meta("retire", &[0])?;
-    let old = writer.row(number)?.clone();
-    writer.row_mut(number)?.own = 2;
-    let secret = seed.derive(Context::DeviceKey, old.id.as_bytes());
-    let new = SecretKey::from_seed(&secret);
-    let damaged = StoreError::Damaged { what: "the own certificate" };
-    let OriginRow { account, carry, .. } = old.origin.ok_or(damaged)?;
-    let successor = Content::Successor(succeed(key, &new.feed(), carry, account));
-    let origin = OriginRow { account, carry, retired: Some(old.id) };
-    let name = writer.meta("name")?.and_then(|name| String::from_utf8(name).ok());
-    begin_own(writer, &new, &secret, origin, successor, name.as_deref())?;
-    Ok(())
-}
-
-/// What is wrong with a bundle's file as a whole.
-pub type Ending = Option<FileFault>;

@@ -5,6 +5,8 @@
 
 mod audit;
 mod gather;
+mod outside;
+mod private;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +15,21 @@ use crate::entry::EntryId;
 use crate::ingest::{BLOCKED, FOLLOWED, OWN};
 use crate::key::{AccountId, FeedId};
 use crate::policy::{CarryClass, Quotas};
+use crate::sealing;
 use crate::store::{
     ALL_PLACES, Counts, FeedRow, Held, Hit, Query, Remembered, Snapshot, StorageBackend, Store,
-    StoreError, find, heads_of, is_due, profiles, run,
+    StoreError, find, has_work, heads_of, profiles, run,
 };
 use crate::time::Now;
 
 pub use audit::{Checked, Finding};
 pub use gather::{BundleRequest, BundleSource, Gathered};
 pub(crate) use gather::{Cut, PAYLOADS_A_WANT, merged};
+pub use outside::Shown;
+pub use private::{Contact, Progress, Said, SealedFor, Shared};
 
 /// One moment of a node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) snapshot: Snapshot,
 }
@@ -36,6 +41,8 @@ pub struct Me {
     pub feed: FeedId,
     /// The person that it belongs to.
     pub account: AccountId,
+    /// Who may carry the feed.
+    pub carry: Carry,
     /// Whether the account's key has certified the feed.
     pub confirmed: bool,
 }
@@ -103,6 +110,8 @@ pub struct Status {
     pub usage: Vec<(CarryClass, u64, Option<u64>)>,
     /// What left or was kept out since the store was made.
     pub counts: Counts,
+    /// Texts that the user deleted here.
+    pub deleted: u64,
     /// Feeds remembered as left out or evicted.
     pub left_out_feeds: u64,
     /// Payloads that are wanted.
@@ -127,13 +136,17 @@ impl Reader {
         Ok(Store::look(disk, cache_bytes, now)?.map(Self::new))
     }
 
+    /// Takes the file with the key that locks what is to be forgotten; see
+    /// [`Node::lock_with`](crate::Node::lock_with).
+    pub fn unlock_with(&mut self, file: impl StorageBackend) -> Result<(), StoreError> {
+        self.snapshot.unlock_with(file)
+    }
+
     /// Whether an idle node would find nothing to do: what is here is indexed, all but a few, and
     /// nothing is overdue.
     pub fn is_tidy(&self) -> Result<bool, StoreError> {
         let minutes = self.snapshot.known().minutes();
-        Ok(!self.snapshot.is_due(minutes)?
-            && !is_due(&self.snapshot)?
-            && !self.snapshot.log_is_thick()?)
+        Ok(!has_work(&self.snapshot, minutes)? && !sealing::has_work(&self.snapshot, minutes)?)
     }
 
     /// The device's own feed.
@@ -145,6 +158,7 @@ impl Reader {
         Ok(Me {
             feed: row.id,
             account: origin.account,
+            carry: origin.carry,
             confirmed: origin.retired.is_none() || confirmed,
         })
     }
@@ -173,6 +187,10 @@ impl Reader {
             seen.insert(row.id);
             let mut info = self.info(row)?;
             info.name = names.remove(number).map(|profile| profile.0);
+            if row.own == OWN && info.name.is_none() {
+                let name = self.snapshot.meta("name")?;
+                info.name = name.and_then(|name| String::from_utf8(name).ok());
+            }
             info.missing_payloads = missing.get(number).copied().unwrap_or(0);
             if let Some(second) = branches.get(&row.id) {
                 self.join(&mut info, *number, row, second)?;
@@ -318,7 +336,14 @@ impl Reader {
         cache_bytes: usize,
         visit: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<bool, StoreError> {
-        self.snapshot.copy_to(disk, cache_bytes, visit)
+        self.snapshot.copy_to(disk, cache_bytes, false, visit)
+    }
+
+    /// Copies this moment to an empty disk in memory, as the same device: to find out what a node
+    /// would say to somebody, without saying it. Two that went on would fork the feed, so it must not
+    /// outlive the question.
+    pub fn twin(&self, disk: impl StorageBackend, cache_bytes: usize) -> Result<(), StoreError> {
+        self.snapshot.copy_to(disk, cache_bytes, true, &mut |_, _| true).map(drop)
     }
 
     /// How far an input was taken in.
@@ -337,9 +362,19 @@ impl Reader {
         number.map_or_else(|| Ok(BTreeSet::new()), |number| self.snapshot.follows(number))
     }
 
+    /// Whether only contacts are met.
+    pub fn is_secluded(&self) -> Result<bool, StoreError> {
+        self.snapshot.is_secluded()
+    }
+
     /// How far the follows of those whom the user follows count.
     pub fn hops(&self) -> Result<u8, StoreError> {
         self.snapshot.hops()
+    }
+
+    /// Whether the authors of private messages hear that these arrived and were read.
+    pub fn receipts(&self) -> Result<bool, StoreError> {
+        Ok(self.snapshot.meta("receipts")? != Some(vec![0]))
     }
 
     /// Feeds left out or evicted, and up to which entry.
@@ -374,6 +409,7 @@ impl Reader {
             indexed: heads.log_len.saturating_sub(self.snapshot.unindexed()?),
             usage: usage.collect(),
             counts: heads.counts,
+            deleted: self.snapshot.deleted()?,
             left_out_feeds: self.snapshot.ledger()?.len() as u64,
             missing_payloads,
             known_minutes: self.snapshot.known().minutes(),

@@ -104,6 +104,8 @@ pub struct Memory {
     pub revision: [u8; 8],
     /// The receiver's policy, as the sender remembers it.
     pub known: Option<[u8; 8]>,
+    /// The name of the sender's arrival log, to a contact only.
+    pub log: Option<[u8; 8]>,
 }
 
 impl<'a> Sentence<'a> {
@@ -255,7 +257,7 @@ impl State {
 
 impl Memory {
     fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        decoder.array_of("memory", 5)?;
+        decoder.array_of("memory", 6)?;
         let here = (decoder.uint("position", u64::MAX)?, decoder.fixed("hash")?);
         let cursor = if decoder.skip_null() {
             None
@@ -264,16 +266,20 @@ impl Memory {
             Some((decoder.uint("position", u64::MAX)?, decoder.fixed("hash")?))
         };
         let revision = decoder.fixed("revision")?;
-        Ok(Self { here, cursor, revision, known: decoder.fixed_or_null("known")? })
+        let known = decoder.fixed_or_null("known")?;
+        Ok(Self { here, cursor, revision, known, log: decoder.fixed_or_null("log")? })
     }
 
     fn encode(&self, out: &mut Encoder) {
-        out.array(5).uint(self.here.0).bytes(&self.here.1);
+        out.array(6).uint(self.here.0).bytes(&self.here.1);
         match &self.cursor {
             Some((position, hash)) => out.array(2).uint(*position).bytes(hash),
             None => out.null(),
         };
-        out.bytes(&self.revision).bytes_or_null(self.known.as_ref().map(<[u8; 8]>::as_slice));
+        out.bytes(&self.revision);
+        for word in [&self.known, &self.log] {
+            out.bytes_or_null(word.as_ref().map(<[u8; 8]>::as_slice));
+        }
     }
 }
 
@@ -320,9 +326,9 @@ mod tests {
         let feed = FeedId::from_bytes([3; 32]);
         let want = Want { feed, first: 4, last: 9, what: What::Entries };
         let cursor = Some((70_000, [5; 8]));
-        let memory = Memory { here: (3, [4; 8]), cursor, revision: [6; 8], known: None };
+        let memory = Memory { here: (3, [4; 8]), cursor, revision: [6; 8], known: None, log: None };
         let state = State { digest: 7, count: 300, tag: [8; 8], memory: None, counters: None };
-        let known = Memory { known: Some([1; 8]), cursor: None, ..memory };
+        let known = Memory { known: Some([1; 8]), cursor: None, log: Some([2; 8]), ..memory };
         vec![
             Sentence::Greeting(Greeting { first: 1, last: 2, features: 0, tags: &[9; 1_024] }),
             Sentence::State(state.clone()),

@@ -475,9 +475,9 @@ def valid_segments():
     assert len(largest) == 16384
     single("detached-largest", Item(largest, detached=True, follows=True), None)
 
-    unknown = array(uint(10), tstr("later"), array(uint(1)))
+    unknown = array(uint(12), tstr("later"), array(uint(1)))
     single("unknown-content", Item(unknown), "unknown")
-    single("unknown-content-deep", Item(array(uint(16), b"\x81" * 1000 + b"\x00")), "unknown")
+    single("unknown-content-deep", Item(array(uint(20), b"\x81" * 1000 + b"\x00")), "unknown")
     single("malformed-post", Item(array(uint(1))), "malformed")
     single("malformed-not-cbor", Item(b"\xff\xff"), "malformed")
     single("malformed-not-array", Item(uint(1)), "malformed")
@@ -640,13 +640,13 @@ def valid_contents():
     def unknown(name, kind, data, rule="unknown_content"):
         content(f"unknown-{name}", rule, data, {"type": kind})
 
-    unknown("10", 10, array(uint(10)))
-    unknown("with-a-map", 11, array(uint(11), b"\xa1\x01\x02", b"\xf9\x3c\x00"))
+    unknown("12", 12, array(uint(12)))
+    unknown("with-a-map", 13, array(uint(13), b"\xa1\x01\x02", b"\xf9\x3c\x00"))
     unknown("largest-type", 2**64 - 1, array(uint(2**64 - 1), tstr("far")))
-    unknown_deep = array(uint(16), b"\x81" * 100 + b"\x00")
-    unknown("nested-100-deep", 16, unknown_deep)
-    unknown("nested-10000-deep", 16, array(uint(16), b"\x81" * 10000 + b"\x00"), None)
-    unknown("then-anything", 17, b"\x98\x20\x11\xff\x00", None)
+    unknown_deep = array(uint(20), b"\x81" * 100 + b"\x00")
+    unknown("nested-100-deep", 20, unknown_deep)
+    unknown("nested-10000-deep", 20, array(uint(20), b"\x81" * 10000 + b"\x00"), None)
+    unknown("then-anything", 21, b"\x98\x20\x15\xff\x00", None)
 
 
 def valid_forks():
@@ -1348,7 +1348,7 @@ def invalid_certificates(bad):
     right = certificate(feed)
     first("is-a-post", Item(post()), "Entry 1 is a post.")
     first("is-a-device-statement", Item(device(1, feed)), "Entry 1 is a device statement.")
-    first("is-unknown", Item(array(uint(10))), "Entry 1 is of an unknown type.")
+    first("is-unknown", Item(array(uint(12))), "Entry 1 is of an unknown type.")
     first("is-empty", Item(b""), "Entry 1 has no content.")
     first("is-malformed", Item(right[:-1]), "The certificate is cut.")
     first("trailing", Item(right + b"\0"), "A byte follows the certificate.")
@@ -1439,7 +1439,7 @@ def invalid_contents():
     bad("type-is-negative", array(b"\x20"), "wrong_type", "The type is an unsigned integer.")
     bad("type-in-two-bytes", b"\x85\x18\x01" + good[2:], "not_shortest", "The type 1 takes a byte of its own.")
     bad("a-map", b"\xa1\x01\x02", "wrong_type", "Content is an array.")
-    bad("payload-16385-bytes", array(uint(10), bstr(bytes(16380))), "over_limit", "A payload has at most 16384 bytes.")
+    bad("payload-16385-bytes", array(uint(12), bstr(bytes(16380))), "over_limit", "A payload has at most 16384 bytes.")
     bad(
         "post-nested-10000-deep",
         posted(a4=array(b"\x81" * 10000 + b"\0")),

@@ -32,8 +32,9 @@ def place(position, hash8):
     return [uint(position), bstr(hash8)]
 
 
-def memory(here, cursor, revision, known):
-    return array(*place(*here), array(*place(*cursor)) if cursor else NULL, bstr(revision), maybe(bstr, known))
+def memory(here, cursor, revision, known, log=None):
+    told = array(*place(*cursor)) if cursor else NULL
+    return array(*place(*here), told, bstr(revision), maybe(bstr, known), maybe(bstr, log))
 
 
 def state(digest, count, tag, remembered, counters):
@@ -92,6 +93,7 @@ def valid_states():
         ("state-to-a-stranger", 10_000, None, counters),
         ("state-to-a-new-acquaintance", 3, (here, None, revision, None), counters),
         ("state-to-a-known-peer", 131_072, (here, cursor, revision, known), None),
+        ("state-to-a-contact", 131_072, (here, cursor, revision, known, b"log name"), None),
         ("state-largest-numbers", TOP, ((TOP, bytes(8)), (TOP, b"\xff" * 8), revision, known), b""),
     ):
         shown = told and {
@@ -99,6 +101,7 @@ def valid_states():
             "cursor": told[1] and shown_place(*told[1]),
             "revision": told[2].hex(),
             "known": told[3] and told[3].hex(),
+            "log": told[4].hex() if len(told) > 4 else None,
         }
         data = state(digest, count, tag, memory(*told) if told else NULL, counted)
         shown = {"digest": digest.hex(), "count": count, "tag": tag.hex(), "memory": shown}
@@ -173,13 +176,13 @@ def invalid_states():
     bad("state-count-null", changed(2, NULL), "wrong_type", "A number.")
     bad("state-count-negative", changed(2, b"\x20"), "wrong_type", "A number from 0 on.")
     bad("state-tag-9-bytes", changed(3, bstr(bytes(9))), "wrong_length", "Eight bytes.")
-    bad("state-memory-empty", changed(4, array()), "wrong_length", "Five elements.")
+    bad("state-memory-empty", changed(4, array()), "wrong_length", "Six elements.")
     bad("state-memory-false", changed(4, FALSE), "wrong_type", "Null or an array.")
     bad("state-counters-text", changed(5, tstr("")), "wrong_type", "Null or bytes.")
     claim = array(*good).removesuffix(NULL) + head(2, 65537)
     bad("state-counters-65537-claimed", claim, "over_limit", "More than a frame.")
     bad("state-counters-cut", array(*good[:-1]).replace(b"\x85", b"\x86", 1) + b"\x41", "end_of_input", "A byte is due.")
-    inner = [uint(1), bstr(bytes(8)), NULL, bstr(bytes(8)), NULL]
+    inner = [uint(1), bstr(bytes(8)), NULL, bstr(bytes(8)), NULL, NULL]
     for name, at, element, error, why in (
         ("hash-7-bytes", 1, bstr(bytes(7)), "wrong_length", "Eight bytes."),
         ("position-text", 0, tstr("1"), "wrong_type", "A number."),
@@ -188,10 +191,11 @@ def invalid_states():
         ("cursor-hash-9-bytes", 2, array(uint(1), bstr(bytes(9))), "wrong_length", "Eight bytes."),
         ("revision-null", 3, NULL, "wrong_type", "Everybody has one."),
         ("known-7-bytes", 4, bstr(bytes(7)), "wrong_length", "Eight bytes."),
+        ("log-9-bytes", 5, bstr(bytes(9)), "wrong_length", "Eight bytes."),
     ):
         data = changed(4, array(*inner[:at], element, *inner[at + 1 :]))
         bad(f"state-{name}", data, error, why)
-    bad("state-memory-4-elements", changed(4, array(*inner[:-1])), "wrong_length", "Five elements.")
+    bad("state-memory-5-elements", changed(4, array(*inner[:-1])), "wrong_length", "Six elements.")
 
 
 def invalid_others():
@@ -243,13 +247,54 @@ def read_state(data):
     digest, count, _ = r.fixed(8), r.uint(), r.fixed(8)
     told = None
     if not r.null():
-        r.array(5)
+        r.array(6)
         here, cursor = (r.uint(), r.fixed(8)), None
         if not r.null():
             r.array(2)
             cursor = (r.uint(), r.fixed(8))
-        told = (here, cursor, r.fixed(8), None if r.null() else r.fixed(8))
+        revision, known = r.fixed(8), None if r.null() else r.fixed(8)
+        told = (here, cursor, revision, known, None if r.null() else r.fixed(8))
     return digest, count, told, None if r.null() else r.payload(65536).hex()
+
+
+# Recognition.
+
+
+def recognition_tag(secret, label, session, says):
+    """The tag of a secret: `label` is from and to of two contacts, or a feed that is not open."""
+    key = derive("thistledown 1 recognition", secret + label)
+    return blake3(session + bytes([says]), key=key).digest()[:8]
+
+
+def recognition():
+    """Tags of two contacts and of the carriers of a feed, in one session."""
+    secret, session, ana, bo = (test_digest("recognition", n) for n in range(4))
+    for name, label in (("contact", ana + bo), ("contact the other way", bo + ana), ("carrier", ana)):
+        for says, where in enumerate(("opener", "responder", "answer of the opener", "answer of the responder")):
+            tag = recognition_tag(secret, label, session, says)
+            shown = {"secret": secret, "label": label, "session": session, "tag": tag}
+            yield {"name": name, "says": where, **{key: value.hex() for key, value in shown.items()}}
+
+
+def check_recognition(session, key, said):
+    """In a session of contacts both greetings hold the tag, and whoever tells a state answers."""
+    if "contact" not in session:
+        return
+    contact = {name: bytes.fromhex(value) for name, value in session["contact"].items()}
+    label = {"opener": contact["opener"] + contact["responder"]}
+    label["responder"] = contact["responder"] + contact["opener"]
+    for side, frame in said:
+        kind = Reader(frame).kind()[0]
+        says = {"opener": 0, "responder": 1}[side] + (2 if kind == 9 else 0)
+        tag = recognition_tag(contact["secret"], label[side], key, says)
+        if kind == 8:
+            tags = frame[-1024:]
+            assert tag in [tags[at : at + 8] for at in range(0, 1024, 8)], "the greeting says who it is"
+        if kind == 9:
+            r = Reader(frame)
+            r.array(6)
+            assert (r.uint(), r.fixed(8), r.uint(), r.fixed(8))[3] == tag.hex(), "the state answers"
+            assert read_state(frame)[2][4] is not None, "a contact is told the name of the log"
 
 
 def check_conversation(session, held):
@@ -265,6 +310,7 @@ def check_conversation(session, held):
             last = segment["first_seq"] + len(segment["items"]) - 1
             _, ids = verify_segment(segment)
             sides[side][segment["feed"]] = (last, ids[-1])
+    check_recognition(session, key, said)
     counted, acked, states, greeted = {s: 0 for s in sides}, {s: (0, False) for s in sides}, [], set()
     coming = {s: [] for s in sides}
     for side, frame in said:
@@ -320,7 +366,8 @@ def main():
     invalid_greetings()
     invalid_states()
     invalid_others()
-    text = json.dumps({"valid": VALID, "invalid": INVALID}, separators=(",", ":"))
+    tags = list(recognition())
+    text = json.dumps({"valid": VALID, "invalid": INVALID, "recognition": tags}, separators=(",", ":"))
     text = text.replace('},{"name"', '},\n{"name"')
     (HERE / "session.json").write_text(text + "\n")
     print(f"session.json: {len(VALID)} valid, {len(INVALID)} invalid, {len(text) // 1024} KiB")

@@ -20,7 +20,7 @@ use thistle_engine::{BundleRequest, Query, StoreError, WriteError};
 use crate::disk::Journal;
 use crate::home::Home;
 use crate::ledger::{Holdings, Ledger, Name, unsound};
-use crate::{Disk, Seed};
+use crate::{Cover, Disk, Seed};
 
 pub use keeping::Keeping;
 
@@ -85,7 +85,12 @@ pub struct Crash {
 impl CrashRun {
     /// Records the run. With `lies`, one of so many syncs keeps nothing.
     pub fn record(lies: Option<u64>) -> Result<Self, WriteError> {
-        let disk = Disk::recording();
+        Self::record_under(Cover::None, lies)
+    }
+
+    /// The same, with something between the store and the disk.
+    pub fn record_under(cover: Cover, lies: Option<u64>) -> Result<Self, WriteError> {
+        let disk = Disk::recording_under(cover);
         if let Some(one_of) = lies {
             disk.lie(one_of);
         }

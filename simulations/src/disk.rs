@@ -8,10 +8,13 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use thistle_engine::StorageBackend;
+use thistle_engine::key::Seed as Secret;
+use thistle_engine::{LockedDisk, StorageBackend, noise};
 
 use crate::Seed;
 
+/// Bytes of a disk of one size.
+const FIXED_BYTES: usize = (8 << 20) + (256 << 10);
 /// What a disk writes as a whole or not at all.
 const SECTOR: usize = 512;
 
@@ -19,8 +22,26 @@ const SECTOR: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub struct Disk(Arc<Mutex<State>>);
 
+/// What lies between a store and its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cover {
+    /// Nothing.
+    #[default]
+    None,
+    /// Every sector is encrypted.
+    Locked,
+    /// And the disk is of one size, full of random bytes at first.
+    Fixed,
+}
+
+impl Cover {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Locked, Self::Fixed];
+}
+
 #[derive(Debug, Default)]
 struct State {
+    cover: Cover,
     bytes: Vec<u8>,
     /// What was done since the last sync that held, with what it took to undo it.
     pending: Vec<(Op, Undo)>,
@@ -62,6 +83,7 @@ enum Undo {
 /// All that a disk was told in one run.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
+    cover: Cover,
     /// What was there when it began.
     base: Vec<u8>,
     epochs: Vec<Epoch>,
@@ -78,26 +100,57 @@ struct Epoch {
 impl Disk {
     /// A disk that remembers all it is told.
     pub fn recording() -> Self {
-        let disk = Self::default();
+        Self::recording_under(Cover::None)
+    }
+
+    /// The same, for a store with something between.
+    pub fn recording_under(cover: Cover) -> Self {
+        let mut bytes = Vec::new();
+        if cover == Cover::Fixed {
+            bytes.resize(FIXED_BYTES, 0);
+            noise(&Secret::new([1; 32]), 0, &mut bytes);
+        }
+        let disk = Self(Arc::new(Mutex::new(State { cover, bytes, ..State::default() })));
         disk.record();
         disk
+    }
+
+    /// What lies between the store and this disk.
+    pub fn cover(&self) -> Cover {
+        self.state().cover
+    }
+
+    /// The disk as a store that lies under something finds it; `made`: the store is there already.
+    pub fn sealed(&self, made: bool) -> io::Result<LockedDisk> {
+        let key = Secret::new([2; 32]);
+        match (self.cover(), made) {
+            (Cover::Fixed, true) => LockedDisk::fixed(self.clone(), &key),
+            (Cover::Fixed, false) => LockedDisk::make_fixed(self.clone(), &key),
+            _ => Ok(LockedDisk::new(self.clone(), &key)),
+        }
     }
 
     /// Begins to remember all it is told.
     pub fn record(&self) {
         let mut state = self.state();
-        state.journal = Some(Journal { base: state.bytes.clone(), ..Journal::default() });
+        let (cover, base) = (state.cover, state.bytes.clone());
+        state.journal = Some(Journal { cover, base, ..Journal::default() });
     }
 
     /// A disk that holds these bytes.
     pub fn holding(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { bytes, ..State::default() })))
+        Self::holding_under(Cover::None, bytes)
+    }
+
+    fn holding_under(cover: Cover, bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(State { cover, bytes, ..State::default() })))
     }
 
     /// Another disk with the same bytes, as a copy of a home.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self::holding(self.state().bytes.clone())
+        let state = self.state();
+        Self::holding_under(state.cover, state.bytes.clone())
     }
 
     /// From now on one of so many syncs says it is done and keeps nothing.
@@ -125,7 +178,7 @@ impl Disk {
             undo.apply(&mut bytes);
         }
         let pending: Vec<&Op> = state.pending.iter().map(|(op, _)| op).collect();
-        Self::holding(survivors(bytes, &pending, seed))
+        Self::holding_under(state.cover, survivors(bytes, &pending, seed))
     }
 
     /// The disk gets no longer than by so many bytes; or, if it promised room that it does not have,
@@ -207,7 +260,7 @@ impl Crashes<'_> {
 
     /// What is left if power goes in the middle of this sync: each seed another possibility.
     pub fn image(&self, seed: &mut Seed) -> Disk {
-        Disk::holding(survivors(self.base.clone(), &self.pending, seed))
+        Disk::holding_under(self.journal.cover, survivors(self.base.clone(), &self.pending, seed))
     }
 }
 

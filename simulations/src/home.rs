@@ -3,7 +3,7 @@
 use thistle_engine::time::Now;
 use thistle_engine::{BundleRequest, Event, Input, Node, Output, Report, StoreError};
 
-use crate::{Disk, Seed, author};
+use crate::{Cover, Disk, Seed, author};
 
 /// Memory for pages of each node.
 pub const CACHE_BYTES: usize = 1 << 20;
@@ -24,7 +24,12 @@ pub struct Home {
 impl Home {
     /// Opens what a disk holds.
     pub fn open(disk: Disk, now: Now, seed: &mut Seed) -> Result<Self, StoreError> {
-        let node = Node::open(disk.clone(), author::secret(seed), CACHE_BYTES, now)?;
+        let secret = author::secret(seed);
+        let node = match (disk.cover(), disk.sealed(true)) {
+            (Cover::None, _) => Node::open(disk.clone(), secret, CACHE_BYTES, now)?,
+            (_, Ok(sealed)) => Node::open(sealed, secret, CACHE_BYTES, now)?,
+            (_, Err(_)) => return Err(StoreError::Foreign),
+        };
         Ok(Self { node, disk, now, mail: Vec::new() })
     }
 

@@ -15,6 +15,6 @@ mod seed;
 pub mod swarm;
 
 pub use crash::{Crash, CrashRun, Keeping};
-pub use disk::{Crashes, Disk, Journal};
+pub use disk::{Cover, Crashes, Disk, Journal};
 pub use seed::Seed;
 pub use swarm::{Ending, Meetings, Options, Sabotage, Swarm};

@@ -3,7 +3,7 @@
 //!
 //! The short form takes a sample of the crashes; `THISTLE_LONG=1` takes all, 20 disks a sync.
 
-use thistle_simulations::{Crash, CrashRun, Disk, Keeping, Seed};
+use thistle_simulations::{Cover, Crash, CrashRun, Disk, Keeping, Seed};
 
 /// Disks for each sync.
 const TEARS: u64 = 20;
@@ -31,11 +31,23 @@ fn nothing_acknowledged_is_lost_whenever_power_goes() {
 }
 
 #[test]
+fn nor_is_it_lost_where_every_page_is_encrypted() {
+    for (cover, sample) in [(Cover::Locked, 2 * SAMPLE), (Cover::Fixed, 20 * SAMPLE)] {
+        let run = CrashRun::record_under(cover, None).expect("the disk of the run does not fail");
+        assert_eq!(run.findings, Vec::<String>::new(), "{cover:?}, before any crash");
+        let found = examine(&run, if long() { 1 } else { sample });
+        eprintln!("{cover:?}: {} syncs, {TEARS} disks each", run.syncs());
+        let (first, rest) = (found.iter().take(20).collect::<Vec<_>>(), found.len());
+        assert!(found.is_empty(), "{cover:?}: {rest} findings: {first:#?}");
+    }
+}
+
+#[test]
 fn a_disk_whose_sync_lies_is_caught() {
     let mut lost = 0;
-    for one_of in [2, 3] {
+    for (one_of, sample) in [(3, 40), (12, 10)] {
         let run = CrashRun::record(Some(one_of)).expect("until power goes a lie is not noticed");
-        let found = examine(&run, 40);
+        let found = examine(&run, sample);
         assert!(!found.is_empty(), "one sync of {one_of} kept nothing, and nobody noticed");
         lost += found.iter().filter(|(_, finding)| finding.contains("lost")).count();
     }

@@ -9,6 +9,7 @@ use thistle_engine::bundle::{FileFault, FrameFault};
 use thistle_engine::codec::DecodeError;
 use thistle_engine::fork::ForkFault;
 use thistle_engine::key::KeyFault;
+use thistle_engine::seal::CardFault;
 use thistle_engine::segment::Reject;
 
 /// The errors met, by how they are written in this file.
@@ -62,6 +63,11 @@ names!(fork_fault, FORK, ForkFault, seen, {
     ForkFault::Key(fault) => key_fault(fault, seen),
 });
 
+names!(card_fault, CARD, CardFault, seen, {
+    CardFault::Decode(error) => decode_error(error, seen),
+    CardFault::Key(fault) => key_fault(fault, seen),
+});
+
 names!(frame_fault, FRAME, FrameFault, seen, {
     FrameFault::Decode(error) => decode_error(error, seen),
     FrameFault::Statement(fault) => key_fault(fault, seen),
@@ -81,5 +87,5 @@ names!(file_fault, FILE, FileFault, seen, {
 
 /// Every error of this file.
 pub(crate) fn all() -> Vec<&'static str> {
-    [DECODE, KEY, REJECT, FORK, FRAME, FILE].concat()
+    [DECODE, KEY, REJECT, FORK, CARD, FRAME, FILE].concat()
 }

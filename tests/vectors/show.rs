@@ -87,6 +87,9 @@ pub(crate) fn class_of(payload: &[u8]) -> &'static str {
         Ok(Content::Device(_)) => "device",
         Ok(Content::Receipt(_)) => "receipt",
         Ok(Content::Retraction(_)) => "retraction",
+        Ok(Content::Prekey(_)) => "prekey",
+        Ok(Content::Part(_)) => "part",
+        Ok(Content::Sealed(_)) => "sealed",
         Ok(Content::Unknown { .. }) => "unknown",
         Err(_) => "malformed",
     }
@@ -138,6 +141,18 @@ pub(crate) fn shown_content(content: &Content) -> Value {
             let range = |(first, last): &(u64, u64)| json!({ "first": first, "last": last });
             let ranges: Vec<Value> = ranges.as_slice().iter().map(range).collect();
             json!({ "type": 9, "ranges": ranges })
+        }
+        Content::Prekey(key) => json!({ "type": 10, "key": hex(key) }),
+        Content::Part(part) => json!({
+            "type": 11,
+            "epoch": part.epoch,
+            "part": part.part,
+            "parts": part.parts,
+            "commit": hex(&part.commit),
+            "slots": hex(&part.slots),
+        }),
+        Content::Sealed(sealed) => {
+            json!({ "type": 16, "tag": hex(&sealed.tag), "sealed": hex(&sealed.text) })
         }
         Content::Unknown { kind } => json!({ "type": kind }),
     }

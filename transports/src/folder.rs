@@ -15,6 +15,9 @@ use std::{error, fmt, process};
 /// How the name of a bundle ends.
 pub const BUNDLE_SUFFIX: &str = ".thistle";
 
+/// Characters of the name of a sealed bundle, which has no suffix and tells nothing.
+pub const SEALED_NAME_BYTES: usize = 20;
+
 /// Most files that a listing names: the first ones in the order of names.
 pub const LISTED_FILES: usize = 65_536;
 
@@ -43,7 +46,8 @@ impl Folder {
         &self.path
     }
 
-    /// Names the bundle files: regular files with [`BUNDLE_SUFFIX`], not hidden, sorted by name.
+    /// Names the bundle files: regular files, not hidden, with [`BUNDLE_SUFFIX`] or named as
+    /// [`sealed_name`] does, sorted by name.
     ///
     /// Links are not followed, so that a stranger's stick cannot point into this machine.
     pub fn list(&self) -> Result<Vec<PathBuf>, FolderError> {
@@ -72,8 +76,8 @@ impl Folder {
     /// Writes one bundle file whole or not at all, and answers where it is.
     ///
     /// `name` is a plain file name: letters, digits, `-`, `_` and `.`, ending in
-    /// [`BUNDLE_SUFFIX`], so that every file system takes it and [`Folder::list`] finds it. A file
-    /// of that name is replaced.
+    /// [`BUNDLE_SUFFIX`], or a [`sealed_name`], so that every file system takes it and
+    /// [`Folder::list`] finds it. A file of that name is replaced.
     pub fn write(
         &self,
         name: &str,
@@ -87,12 +91,32 @@ impl Folder {
         Ok(path)
     }
 
+    /// Takes a file away that a listing named; that somebody else did so meanwhile is no fault.
+    pub fn remove(&self, path: &Path) -> Result<(), FolderError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(fault(Action::Remove, path, error))
+            }
+            _ => sync_folder(&self.path).map_err(|error| fault(Action::Remove, path, error)),
+        }
+    }
+
     /// Bytes that can still be written here by whoever asks.
     pub fn free_bytes(&self) -> Result<u64, FolderError> {
         let room = rustix::fs::statvfs(&self.path)
             .map_err(|errno| fault(Action::Measure, &self.path, errno.into()))?;
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
+}
+
+/// The name that a sealed bundle has in a folder, from random bytes: `a` to `z` and `2` to `7`,
+/// five bits of each byte, and no suffix that would tell what the file is.
+pub fn sealed_name(random: &[u8; SEALED_NAME_BYTES]) -> String {
+    let character = |byte: &u8| match byte % 32 {
+        letter @ 0..26 => char::from(b'a' + letter),
+        digit => char::from(b'2' + digit - 26),
+    };
+    random.iter().map(character).collect()
 }
 
 /// Writes one file whole or not at all: temporary name beside it, `fsync`, rename, `fsync` of the
@@ -205,6 +229,8 @@ pub enum Action {
     List,
     /// Writing a file into it.
     Write,
+    /// Taking a file away.
+    Remove,
     /// Asking how much room is left.
     Measure,
 }
@@ -215,6 +241,7 @@ impl fmt::Display for Action {
             Self::Open => "open",
             Self::List => "list",
             Self::Write => "write",
+            Self::Remove => "remove",
             Self::Measure => "measure the room in",
         })
     }
@@ -264,7 +291,9 @@ fn fault(action: Action, path: &Path, source: io::Error) -> FolderError {
     match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FolderError::Full { path, source },
         ErrorKind::ReadOnlyFilesystem => FolderError::ReadOnly { path, source },
-        ErrorKind::NotADirectory if action != Action::Write => FolderError::NotAFolder { path },
+        ErrorKind::NotADirectory if !matches!(action, Action::Write | Action::Remove) => {
+            FolderError::NotAFolder { path }
+        }
         _ => FolderError::Io { action, path, source },
     }
 }
@@ -280,15 +309,24 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Lenient, because people rename files and FAT may shout: any visible name with the suffix.
+/// Lenient, because people rename files and FAT may shout: any visible name with the suffix, and what
+/// a sealed bundle is called.
 fn is_bundle_name(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
+    if is_sealed_name(bytes) {
+        return true;
+    }
     let (suffix, least) = (BUNDLE_SUFFIX.as_bytes(), BUNDLE_SUFFIX.len() + 1);
     bytes.len() >= least
         && !bytes.starts_with(b".")
         && bytes
             .get(bytes.len() - suffix.len()..)
             .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+fn is_sealed_name(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(byte);
+    name.len() == SEALED_NAME_BYTES && name.iter().all(fits)
 }
 
 fn is_writable_name(name: &str) -> bool {
@@ -329,6 +367,43 @@ mod tests {
         }
         assert_eq!(names_of(&folder.list().unwrap()), ["a.thistle", "b.thistle"]);
         assert_eq!(everything_in(&folder), ["a.thistle", "b.thistle"]);
+    }
+
+    #[test]
+    fn sealed_bundles_have_names_that_tell_nothing() {
+        let (_home, folder) = stick();
+        let counting: [u8; SEALED_NAME_BYTES] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let names = [counting, counting.map(|byte| byte + 12), counting.map(|byte| 255 - byte)];
+        let names = names.map(|random| sealed_name(&random));
+        assert_eq!(names[0], "abcdefghijklmnopqrst");
+        assert_eq!(names[1], "mnopqrstuvwxyz234567");
+        assert_eq!(names[2], "765432zyxwvutsrqponm");
+        for name in &names {
+            folder.write(name, |sink| sink.write_all(b"sealed")).unwrap();
+        }
+        fs::write(folder.path().join("ABCDEFGHIJKLMNOPQRS2"), b"shouted").unwrap();
+        for stray in [
+            "abcdefghijklmnopqrs",
+            "abcdefghijklmnopqrstu",
+            "abcdefghijklmnopqrs1",
+            "abcdefghijklmno.jpeg",
+        ] {
+            fs::write(folder.path().join(stray), b"stray").unwrap();
+        }
+        let listed = folder.list().unwrap();
+        assert_eq!(
+            names_of(&listed),
+            [
+                "765432zyxwvutsrqponm",
+                "ABCDEFGHIJKLMNOPQRS2",
+                "abcdefghijklmnopqrst",
+                "mnopqrstuvwxyz234567"
+            ]
+        );
+        for _ in 0..2 {
+            folder.remove(&listed[0]).unwrap();
+        }
+        assert_eq!(names_of(&folder.list().unwrap()), names_of(&listed[1..]));
     }
 
     #[test]

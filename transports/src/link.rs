@@ -4,7 +4,8 @@
 //! something in the middle in silence. What was sent before [`Link::close`] arrives, and then comes
 //! the end; a link that is dropped is cut. Nobody waits for ever: each wait has a time-out of its
 //! own, after which the link is given up, because links are cheap and the next meeting goes on
-//! where this one stopped. Who the other side is was proven before anybody gets to see a link.
+//! where this one stopped. What goes over a link is sealed for its two ends; who they are it need not
+//! say.
 
 use std::error::Error;
 use std::io;
@@ -45,7 +46,8 @@ pub trait Link: Send + Sync + 'static {
     /// What it is like.
     fn nature(&self) -> Nature;
 
-    /// The proven key of the other side.
+    /// A key of the other side, which only who has its secret can have used here. It need not be an
+    /// identity: some links make a new one each time, and then it proves nothing but that.
     fn peer(&self) -> [u8; 32];
 
     /// 32 bytes that only the two ends know, new for each link and the same at both.

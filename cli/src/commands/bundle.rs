@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use thistle_engine::bundle::FileFault;
-use thistle_engine::key::FeedId;
-use thistle_engine::{BundleRequest, BundleSource, Event, Gathered, Report, StoreError, ids};
+use thistle_engine::container::Part as FoundPart;
+use thistle_engine::key::{FeedId, Seed};
+use thistle_engine::{
+    BundleRequest, BundleSource, Event, Gathered, Reader, Report, SealedFor, StoreError, ids,
+};
 use thistle_transports::{BUNDLE_SUFFIX, Folder, FolderError, write_file};
 
 use crate::args;
@@ -23,9 +26,14 @@ use crate::text;
 use crate::view::{self, Fields};
 use crate::when;
 
+mod drops;
 mod look;
+mod sealed;
 
-pub(crate) use look::show;
+pub(crate) use look::{Contents, contents, show};
+
+use drops::{Leaving, Left};
+use sealed::{Audience, Held, Looked, Part};
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 64 * 1024;
@@ -34,17 +42,73 @@ const TOLD: u64 = 20;
 /// Longest name of a file that is kept as the way something came.
 const WAY_BYTES: usize = 80;
 
+/// Bytes that the files of a device may have in a drop, unless said otherwise.
+const DROP_BYTES: u64 = 1 << 30;
+
 /// Tells bundles apart that are read at the same time.
 static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// What a home seals bundles with, and finds its parts by.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// What finds the parts that others made for it.
+    pub(crate) held: Vec<Held>,
+    /// A secret of this one device, the same for ever.
+    pub(crate) own: Seed,
+    /// For whom it seals.
+    pub(crate) audiences: Vec<Audience>,
+}
+
+impl Keys {
+    /// Those of a home; none while it has no contacts. Who told what it holds gets what it lacks; all
+    /// others share one part with everything.
+    fn of(reader: &Reader) -> Result<Option<Self>, StoreError> {
+        let Some(own) = reader.device_secret()? else { return Ok(None) };
+        let held = reader.taking_secrets()?.into_iter();
+        let held = held.map(|secret| Held { of: String::new(), secret }).collect();
+        let nobody =
+            Audience { secrets: Vec::new(), request: BundleRequest::default(), peers: Vec::new() };
+        // One part for those who may carry the own feed, one for the others.
+        let mut everything = [nobody.clone(), nobody];
+        let mut audiences = Vec::new();
+        for SealedFor { accounts, carries, secret, told } in reader.readers()? {
+            match told {
+                None => {
+                    let [some, others] = &mut everything;
+                    let audience = if carries { some } else { others };
+                    audience.secrets.push(secret);
+                    audience.request.readers.extend(accounts);
+                }
+                Some(feed) => audiences.push(Audience {
+                    secrets: vec![secret],
+                    request: BundleRequest {
+                        for_peer: Some(feed),
+                        readers: accounts,
+                        ..BundleRequest::default()
+                    },
+                    peers: vec![feed],
+                }),
+            }
+        }
+        audiences.extend(everything.into_iter().filter(|all| !all.secrets.is_empty()));
+        Ok((!audiences.is_empty()).then_some(Self { held, own, audiences }))
+    }
+}
 
 // ---- create ----
 
 /// `bundle create`.
 pub(crate) fn create(ctx: &mut Context, args: &args::BundleCreate) -> Result<u8, CliError> {
     if !args.plain {
-        return Err(CliError::new(Kind::Usage, "sealed bundles are not there yet")
-            .since("a plain bundle shows everything in it to whoever finds it")
-            .hint("if that is what you want, say so with `--plain`"));
+        let reader = ctx.tidy_reader()?;
+        let keys = Keys::of(&reader).map_err(|error| ctx.host.fault(&error))?;
+        let keys = keys.ok_or_else(|| {
+            CliError::new(Kind::Usage, "you have no contacts, so nobody could open a sealed bundle")
+                .since("a plain bundle shows everything in it to whoever finds it")
+                .hint("add people first: `thistle contact add CARD`")
+                .hint("or say `--plain`, if that is what you want")
+        })?;
+        return seal(ctx, args, reader, keys);
     }
     let max_bytes = args.max_bytes.as_deref().map(when::size).transpose()?;
     let target = Target::find(&ctx.path(&args.path), &args.path)?;
@@ -57,7 +121,8 @@ pub(crate) fn create(ctx: &mut Context, args: &args::BundleCreate) -> Result<u8,
         None => None,
     };
     let begun = Instant::now();
-    let request = BundleRequest { for_peer, max_bytes, feeds: Vec::new() };
+    let own_head = own_head(ctx, &reader)?;
+    let request = BundleRequest { for_peer, max_bytes, ..BundleRequest::default() };
     let mut source = reader.bundle(&request).map_err(|error| ctx.host.fault(&error))?;
     let mut broken = None;
     let written = target.write(|sink| fill(ctx, &mut source, sink, &mut broken));
@@ -67,9 +132,123 @@ pub(crate) fn create(ctx: &mut Context, args: &args::BundleCreate) -> Result<u8,
         (Ok(path), None) => path,
     };
     let gathered = source.gathered();
+    note_carried(ctx, own_head)?;
     log::gathered(gathered.entries, gathered.feeds, gathered.bytes, begun);
     created(ctx, &path, &gathered)?;
     Ok(0)
+}
+
+fn own_head(ctx: &Context, reader: &Reader) -> Result<Option<u64>, CliError> {
+    Ok(reader.newest_own().map_err(|error| ctx.host.fault(&error))?.map(|own| own.seq))
+}
+
+/// Remembers how far the own feed was taken along.
+fn note_carried(ctx: &mut Context, own_head: Option<u64>) -> Result<(), CliError> {
+    match own_head.filter(|_| !ctx.host.is_absent()) {
+        Some(head) => ctx.act(move |node, now| node.note_carried(now, head)),
+        None => Ok(()),
+    }
+}
+
+/// `bundle create` without `--plain`: into a file what everybody lacks, into a folder what is due there.
+fn seal(
+    ctx: &mut Context,
+    args: &args::BundleCreate,
+    reader: Reader,
+    mut keys: Keys,
+) -> Result<u8, CliError> {
+    let limit = args.max_bytes.as_deref().map(when::size).transpose()?;
+    let target = Target::find(&ctx.path(&args.path), &args.path)?;
+    if let Some(typed) = &args.reader {
+        let people = People::of(&reader).map_err(|error| ctx.host.fault(&error))?;
+        let feed = people.feed(typed)?;
+        keys.audiences.retain(|audience| audience.peers.contains(&feed));
+    }
+    let own_head = own_head(ctx, &reader)?;
+    let left = match target {
+        Target::Folder(folder, _) => {
+            let Keys { held, own, audiences } = &keys;
+            let quota = limit.unwrap_or(DROP_BYTES);
+            drops::leave(ctx, reader, &folder, &Leaving { held, own, audiences, quota })?
+        }
+        Target::File(path) => {
+            let parts: Vec<Part> = keys.audiences.iter().map(Part::of).collect();
+            let audiences = parts.len();
+            let plan = drops::plan(ctx, &reader, parts, limit)?;
+            let (bytes, gathered) = (plan.size(), plan.gathered());
+            drops::write(ctx, plan, |fill| write_file(&path, fill).map(|()| path.clone()))?;
+            Left { written: vec![path], bytes, audiences, gathered, ..Left::default() }
+        }
+    };
+    note_carried(ctx, own_head)?;
+    say_left(ctx, &left)?;
+    Ok(0)
+}
+
+/// A sealed bundle for everybody whom this home knows, made in memory and not larger than this.
+pub(crate) fn in_memory(ctx: &mut Context, most: u64) -> Result<Vec<u8>, CliError> {
+    let reader = ctx.tidy_reader()?;
+    let keys = Keys::of(&reader).map_err(|error| ctx.host.fault(&error))?;
+    // One for nobody is a file like others.
+    let audiences = keys.map_or_else(Vec::new, |keys| keys.audiences);
+    let plan = drops::plan(ctx, &reader, audiences.iter().map(Part::of).collect(), Some(most))?;
+    let mut bytes = Vec::new();
+    drops::write(ctx, plan, |fill| {
+        let path = PathBuf::new();
+        fill(&mut bytes).map(|()| path.clone()).map_err(|source| FolderError::Full { path, source })
+    })?;
+    Ok(bytes)
+}
+
+fn say_left(ctx: &mut Context, left: &Left) -> Result<(), CliError> {
+    let paths = left.written.iter().map(|path| path.to_string_lossy());
+    if ctx.json() {
+        let fields = Fields::default()
+            .with("paths", paths.collect::<Vec<_>>())
+            .with("bytes", left.bytes)
+            .with("audiences", left.audiences)
+            .with("entries", left.gathered.entries)
+            .with("left_out", left.gathered.left_out)
+            .with("kept", left.kept)
+            .with("removed", left.removed);
+        return ctx.streams.object(&fields);
+    }
+    let mut lines: Vec<String> =
+        paths.map(|path| format!("Wrote {}, sealed", text::safe(&path))).collect();
+    if lines.is_empty() {
+        lines.push("Nothing is new for anybody there".to_owned());
+    }
+    if left.removed > 0 {
+        let files = when::counted(left.removed as u64, "file", "files");
+        lines.push(format!("Took away {files} of yours that are not needed there any more"));
+    }
+    if left.gathered.left_out > 0 {
+        let entries = when::count(left.gathered.left_out);
+        lines.push(format!("Older entries that found no room: {entries}"));
+    }
+    lines.iter().try_for_each(|line| ctx.streams.line(line))
+}
+
+/// A file being written: stops when nobody waits for it any more.
+struct Watched<'a> {
+    ctx: &'a Context,
+    sink: &'a mut dyn Write,
+    progress: &'a Progress,
+    done: u64,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ctx.check_wanted().map_err(|_| io::Error::other("nobody waits any more"))?;
+        let count = self.sink.write(bytes)?;
+        self.done += count as u64;
+        self.progress.set(self.done);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
 }
 
 /// Writes the bundle; what is not the file's fault is left in `broken`.
@@ -182,23 +361,36 @@ struct Tally {
     files: u64,
     bad: u64,
     unreadable: u64,
+    /// Sealed bundles for others.
+    others: u64,
 }
 
 /// `bundle read`.
 pub(crate) fn read(ctx: &mut Context, args: &args::BundleRead) -> Result<u8, CliError> {
+    let keys = Keys::of(&ctx.reader()?).map_err(|error| ctx.host.fault(&error))?;
+    read_with(ctx, &args.paths, &keys.map(|keys| keys.held).unwrap_or_default())
+}
+
+/// Reads bundles, and of sealed ones what these secrets open.
+fn read_with(ctx: &mut Context, paths: &[PathBuf], held: &[Held]) -> Result<u8, CliError> {
     let mut tally = Tally::default();
-    for typed in &args.paths {
+    for typed in paths {
         let path = ctx.path(typed);
         let files = files(&path, typed)?;
         if files.is_empty() && !ctx.json() {
             let folder = text::safe(&typed.to_string_lossy());
             ctx.streams.line(&format!("There are no bundles in {folder}"))?;
         }
+        let again = !path.is_dir();
         for file in files {
             tally.files += 1;
-            read_file(ctx, &file, &mut tally)?;
+            read_file(ctx, &file, held, again, &mut tally)?;
             ctx.streams.flush()?;
         }
+    }
+    if tally.others > 0 && !ctx.json() {
+        let files = when::counted(tally.others, "file", "files");
+        ctx.streams.line(&format!("Nothing for you in {files}"))?;
     }
     ctx.tidy(usize::MAX)?;
     Ok(if tally.files > 0 && tally.unreadable == tally.files {
@@ -211,7 +403,7 @@ pub(crate) fn read(ctx: &mut Context, args: &args::BundleRead) -> Result<u8, Cli
 }
 
 /// The bundle files that a path means.
-fn files(path: &Path, typed: &Path) -> Result<Vec<PathBuf>, CliError> {
+pub(crate) fn files(path: &Path, typed: &Path) -> Result<Vec<PathBuf>, CliError> {
     let fault = || CliError::new(Kind::Input, format!("cannot read `{}`", typed.display()));
     let found = fs::metadata(path)
         .map_err(|error| fault().because(&error).hint("is the stick plugged in and mounted?"))?;
@@ -233,10 +425,22 @@ struct Reading<'a> {
     report: Option<Report>,
 }
 
-fn read_file(ctx: &mut Context, path: &Path, tally: &mut Tally) -> Result<(), CliError> {
+/// Reads a file: a plain bundle, or the parts of a sealed one that are for this home. What was taken in
+/// before is read again only if `again`.
+fn read_file(
+    ctx: &mut Context,
+    path: &Path,
+    held: &[Held],
+    again: bool,
+    tally: &mut Tally,
+) -> Result<(), CliError> {
     let shown = path.to_string_lossy().into_owned();
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = match opened {
+    let secrets: Vec<Seed> = held.iter().map(|held| held.secret.clone()).collect();
+    let opened = File::open(path).and_then(|mut file| {
+        let looked = sealed::look(&mut file, &secrets)?;
+        Ok((file.metadata()?.len(), file, looked))
+    });
+    let (size, mut file, looked) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             tally.unreadable += 1;
@@ -244,37 +448,110 @@ fn read_file(ctx: &mut Context, path: &Path, tally: &mut Tally) -> Result<(), Cl
             return Ok(());
         }
     };
-    let bundle = NEXT.fetch_add(1, Ordering::Relaxed);
-    let progress = Progress::bytes(ctx, "reading", size);
-    let mut reading = Reading { ctx, shown, refused: 0, left: BTreeMap::new(), report: None };
-    reading.give(Given::BundleOpened { bundle, via: way(path) }, &progress)?;
-    let pumped = reading.pump(bundle, file, &progress);
-    // Whatever stopped it, what came so far is kept.
-    reading.give(Given::BundleEnded { bundle }, &progress)?;
-    drop(progress);
-    reading.conclude(pumped?, tally)
+    let found = match looked {
+        Looked::Nothing => {
+            tally.others += 1;
+            return Ok(());
+        }
+        Looked::Plain => {
+            let progress = Progress::bytes(ctx, "reading", size);
+            let (reading, bundle) = Reading::begin(ctx, path, &shown, &progress)?;
+            return reading.take(bundle, &progress, &mut plain(file), tally);
+        }
+        Looked::Sealed(found) => found,
+    };
+    for number in found.refused {
+        tally.bad += 1;
+        let of = held.get(number).map_or("", |held| &held.of);
+        ctx.streams.note(&format!("refused: {shown}: what is from {of} was changed"));
+    }
+    for mut part in found.parts {
+        if !again && is_known(ctx, &mut file, &mut part.clone())? {
+            continue;
+        }
+        let of = part.secrets().first().and_then(|number| held.get(*number));
+        let shown = of.map_or_else(|| shown.clone(), |held| format!("{shown} from {}", held.of));
+        let progress = Progress::bytes(ctx, "reading", part.length());
+        let (reading, bundle) = Reading::begin(ctx, path, &shown, &progress)?;
+        let mut next = || match sealed::next_text(&mut file, &mut part) {
+            Ok(text) => text.transpose().map_err(|fault| fault.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        reading.take(bundle, &progress, &mut next, tally)?;
+    }
+    Ok(())
 }
 
-impl Reading<'_> {
-    /// Gives the file to the node, chunk by chunk; returns why it could not be read to its end.
+/// Whether all of a part was taken in before.
+fn is_known(ctx: &mut Context, file: &mut File, part: &mut FoundPart) -> Result<bool, CliError> {
+    // A file that cannot be read says so when it is.
+    let Some(Some(opening)) = drops::peek(file, part).ok().map(|peek| peek.opening()) else {
+        return Ok(false);
+    };
+    let reader = ctx.reader()?;
+    reader.has_read(&opening).map_err(|error| ctx.host.fault(&error))
+}
+
+/// The bytes of a plain bundle as they come.
+fn plain(mut file: File) -> impl FnMut() -> Result<Option<Vec<u8>>, String> {
+    move || loop {
+        let mut bytes = vec![0; CHUNK];
+        match file.read(&mut bytes) {
+            Ok(0) => return Ok(None),
+            Ok(count) => {
+                bytes.truncate(count);
+                return Ok(Some(bytes));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+impl<'a> Reading<'a> {
+    fn begin(
+        ctx: &'a mut Context,
+        path: &Path,
+        shown: &str,
+        progress: &Progress,
+    ) -> Result<(Self, u64), CliError> {
+        let bundle = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (shown, left) = (shown.to_owned(), BTreeMap::new());
+        let mut reading = Self { ctx, shown, refused: 0, left, report: None };
+        reading.give(Given::BundleOpened { bundle, via: way(path) }, progress)?;
+        Ok((reading, bundle))
+    }
+
+    /// Takes everything in that comes, and tells what came of it.
+    fn take(
+        mut self,
+        bundle: u64,
+        progress: &Progress,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, String>,
+        tally: &mut Tally,
+    ) -> Result<(), CliError> {
+        let pumped = self.pump(bundle, next, progress);
+        // Whatever stopped it, what came so far is kept.
+        self.give(Given::BundleEnded { bundle }, progress)?;
+        self.conclude(pumped?, tally)
+    }
+
+    /// Gives the node chunk after chunk; returns why they do not come to their end.
     fn pump(
         &mut self,
         bundle: u64,
-        mut file: File,
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, String>,
         progress: &Progress,
-    ) -> Result<Option<io::Error>, CliError> {
+    ) -> Result<Option<String>, CliError> {
         let mut done = 0;
         loop {
             self.ctx.check_wanted()?;
-            let mut bytes = vec![0; CHUNK];
-            let count = match file.read(&mut bytes) {
-                Ok(0) => return Ok(None),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            let bytes = match next() {
+                Ok(None) => return Ok(None),
+                Ok(Some(bytes)) => bytes,
                 Err(error) => return Ok(Some(error)),
             };
-            bytes.truncate(count);
-            done += count as u64;
+            done += bytes.len() as u64;
             self.give(Given::BundleChunk { bundle, bytes }, progress)?;
             progress.set(done);
         }
@@ -305,10 +582,9 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn conclude(self, broken: Option<io::Error>, tally: &mut Tally) -> Result<(), CliError> {
+    fn conclude(self, ending: Option<String>, tally: &mut Tally) -> Result<(), CliError> {
         let Self { ctx, shown, left, report, .. } = self;
         let report = report.unwrap_or_default();
-        let ending = broken.map(|error| error.to_string());
         let ending = ending.or_else(|| report.ending.map(|fault| fault.to_string()));
         if let Some(ending) = &ending {
             ctx.streams.note(&format!("refused: {shown}: {ending}"));

@@ -3,14 +3,16 @@
 //! The phrase is shown before the home counts: who saw no phrase has no home.
 
 use thistle_engine::account::{AccountKey, Phrase, PhraseFault};
-use thistle_engine::ids;
+use thistle_engine::content::Carry;
+use thistle_engine::{Me, ids};
 
-use crate::args;
+use crate::args::{self, CarriedBy, Meets};
 use crate::commands::input;
 use crate::context::Streams;
 use crate::facts::Facts;
-use crate::home::{self, Home};
+use crate::home::{self, Home, Profile};
 use crate::outcome::{CliError, Kind};
+use crate::passphrase::{self, Passphrase};
 use crate::text;
 use crate::view::Fields;
 
@@ -26,14 +28,49 @@ pub(crate) fn run(
 ) -> Result<u8, CliError> {
     let name = checked_name(&args.name)?;
     home.expect_none()?;
-    let phrase = if args.restore {
-        read_phrase(&input::phrase(streams)?)?
-    } else {
-        Phrase::from_entropy(&home::fresh_seed()?)
-    };
+    let passphrase = passphrase(args.passphrase)?;
+    let phrase = phrase(args.restore, streams)?;
     let account = AccountKey::from_phrase(&phrase);
-    let unsettled = home.create(&account, &name, facts.now())?;
+    let carry = match args.carry {
+        CarriedBy::Open => Carry::Open,
+        CarriedBy::Contacts => Carry::Contacts,
+        CarriedBy::Listed => Carry::Listed,
+    };
+    let profile = Profile { name: &name, carry, secluded: args.radio == Meets::Contacts };
+    let unsettled = home.create(&account, profile, passphrase.as_ref(), facts.now())?;
     let me = unsettled.node.me().map_err(|error| home.store_fault(&error))?;
+    show(&me, home, (&phrase, args.restore), streams)?;
+    drop(unsettled.settle()?);
+    Ok(0)
+}
+
+/// The passphrase that a home is to be made with, if there is to be one.
+pub(crate) fn passphrase(asked: bool) -> Result<Option<Passphrase>, CliError> {
+    if let Some(passphrase) = Passphrase::named_by(passphrase::FILE)? {
+        return Ok(Some(passphrase));
+    }
+    if !asked {
+        return Ok(None);
+    }
+    let typed = Passphrase::asked_twice()?;
+    typed.map(Some).ok_or_else(|| passphrase::nobody_to_ask(passphrase::FILE))
+}
+
+/// The phrase of the account that a profile is made for: one that is typed, or a new one.
+pub(crate) fn phrase(restore: bool, streams: &mut Streams) -> Result<Phrase, CliError> {
+    if restore {
+        return read_phrase(&input::phrase(streams)?);
+    }
+    Ok(Phrase::from_entropy(&home::fresh_seed()?))
+}
+
+/// Shows whose profile was made, and the phrase unless it was typed.
+pub(crate) fn show(
+    me: &Me,
+    home: &Home,
+    (phrase, restored): (&Phrase, bool),
+    streams: &mut Streams,
+) -> Result<(), CliError> {
     let (account, feed) = (ids::account_text(&me.account), ids::feed_text(&me.feed));
     if streams.json {
         let fields = Fields::default()
@@ -45,19 +82,17 @@ pub(crate) fn run(
         streams.line(&format!("Home:    {}", text::safe(&home.path().to_string_lossy())))?;
         streams.line(&format!("Account: {account}"))?;
         streams.line(&format!("Feed:    {feed}"))?;
-        if args.restore {
+        if restored {
             streams.line("")?;
             streams.line(
                 "The account goes on with this new feed. Your old feed is not continued; read \
                  the bundles of others\nto see again what they hold of it.",
             )?;
         } else {
-            show_phrase(&phrase, streams)?;
+            show_phrase(phrase, streams)?;
         }
     }
-    streams.flush()?;
-    drop(unsettled.settle()?);
-    Ok(0)
+    streams.flush()
 }
 
 fn show_phrase(phrase: &Phrase, streams: &mut Streams) -> Result<(), CliError> {

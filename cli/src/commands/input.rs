@@ -28,7 +28,9 @@ pub(crate) fn read(
 ) -> Result<Option<String>, CliError> {
     match command {
         Command::Write(write) => text(write, home, streams),
-        Command::Confirm => phrase(streams).map(|phrase| Some(phrase.to_string())),
+        Command::Confirm | Command::Device(_) => {
+            phrase(streams).map(|phrase| Some(phrase.to_string()))
+        }
         _ => Ok(None),
     }
 }
@@ -83,7 +85,7 @@ fn edited(home: &Home, streams: &mut Streams) -> Result<String, CliError> {
         return Err(CliError::new(Kind::Usage, "there is no text to write")
             .hint("give it as an argument, pipe it in, or set `EDITOR`"));
     };
-    let draft = Draft(home.path().join(format!("draft-{}.txt", process::id())));
+    let draft = Draft(home.draft_folder()?.join(format!("draft-{}.txt", process::id())));
     let refused = |error: io::Error| home::disk_fault("write a draft in", home.path(), &error);
     drop(
         OpenOptions::new()

@@ -5,19 +5,25 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thistle_engine::{Event, Input, Me, Node, Output, Reader, Status, StoreError, ids};
+use thistle_engine::key::Seed;
+use thistle_engine::{
+    BackupHead, Event, Input, Me, Node, Output, Reader, Status, StorageBackend as _, StoreError,
+    ids,
+};
 
 use crate::args;
 use crate::context::{Context, Streams};
 use crate::disk::{Disk, Passing};
 use crate::facts::Facts;
-use crate::home::{self, Home, sync_folder};
+use crate::home::{self, Backup, Home, sync_folder};
 use crate::log;
 use crate::outcome::{CliError, Kind};
+use crate::passphrase::{self, Passphrase};
 use crate::progress::Progress;
 use crate::text;
 use crate::view::Fields;
@@ -48,7 +54,16 @@ pub(crate) fn backup(ctx: &mut Context, args: &args::Backup) -> Result<u8, CliEr
         broken.is_none()
     };
     let disk = file.try_clone().map_err(|error| refused(&path).because(&error))?;
-    let copied = Disk::new(disk).and_then(|disk| reader.back_up(disk, CACHE_BYTES, &mut visit));
+    let copied = match head(ctx)? {
+        None => Disk::new(disk).and_then(|disk| reader.back_up(disk, CACHE_BYTES, &mut visit)),
+        Some((head, key)) => {
+            let seed = home::fresh_seed()?;
+            let begun = Disk::new(disk).and_then(|disk| {
+                head.begin(disk, &key, &seed).map_err(|error| redb::Error::Io(error).into())
+            });
+            begun.and_then(|disk| reader.back_up(disk, CACHE_BYTES, &mut visit))
+        }
+    };
     drop(progress);
     match (copied, broken) {
         (_, Some(error)) => return Err(error),
@@ -85,7 +100,29 @@ fn backed_up(
         when::feeds(status.feeds),
         when::bytes(bytes)
     ))?;
-    ctx.streams.line("It holds the keys of this device and is not sealed: keep it as safe as that.")
+    ctx.streams.line(if is_locked(ctx) {
+        "It holds the keys of this device, and opens with the passphrase that is in force now."
+    } else {
+        "It holds the keys of this device and is not sealed: keep it as safe as that."
+    })
+}
+
+fn is_locked(ctx: &Context) -> bool {
+    ctx.host.access().is_some_and(|access| access.unsealed().is_some())
+}
+
+/// What the backup of a locked home begins with, and the key of its store.
+fn head(ctx: &Context) -> Result<Option<(BackupHead, Seed)>, CliError> {
+    let access = ctx.host.access().ok_or_else(|| ctx.host.gone())?;
+    let Some(unsealed) = access.unsealed() else { return Ok(None) };
+    let home = Home::at(ctx.host.home());
+    let fault = |error| home::disk_fault("read the keys of", home.path(), &error);
+    let head = home.keyring()?.head(unsealed.slot).map_err(fault)?;
+    let head = head.ok_or_else(|| {
+        CliError::new(Kind::Store, "a change of the passphrase was cut off")
+            .hint("lock the home and open it again with the passphrase that is to count")
+    })?;
+    Ok(Some((head, unsealed.key.clone())))
 }
 
 /// Refuses early what would be refused at the end.
@@ -154,13 +191,16 @@ pub(crate) fn restore(
         let shown = path.display();
         CliError::new(Kind::Input, format!("cannot read the backup `{shown}`")).because(&error)
     };
-    let mut file = File::open(&path).map_err(unreadable)?;
+    let file = File::open(&path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
     if found.is_dir() {
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
-    let progress = Progress::bytes_of(facts, streams, "copying", found.len());
-    let unsettled = home.restore(&mut file, &path, facts.now(), &mut |done| progress.set(done))?;
+    let (backup, passphrase) = open_backup(file, found.len(), &path)?;
+    let progress = Progress::bytes_of(facts, streams, "copying", backup.length);
+    let mut told = |done| progress.set(done);
+    let passphrase = passphrase.as_ref();
+    let unsettled = home.restore(&backup, &path, passphrase, facts.now(), &mut told)?;
     drop(progress);
     let mut node = unsettled.settle()?;
     let fault = |error: StoreError| home.store_fault(&error);
@@ -179,6 +219,40 @@ pub(crate) fn restore(
     let reader = node.reader().map_err(fault)?;
     restored(home, &reader, ended.as_deref(), upgraded, streams)?;
     Ok(0)
+}
+
+/// Finds out what a backup is locked with, and what the home that is made of it is to be locked with:
+/// the same. One that is plain makes a locked home if a passphrase is given.
+fn open_backup(
+    file: File,
+    length: u64,
+    path: &Path,
+) -> Result<(Backup, Option<Passphrase>), CliError> {
+    let mut begin = [0; 4];
+    let is_plain = file.read_exact_at(&mut begin, 0).is_err() || begin == *b"redb";
+    let mut passphrase = Passphrase::named_by(passphrase::FILE)?;
+    if !is_plain && passphrase.is_none() {
+        passphrase = Passphrase::asked_for("Passphrase of the backup: ")?;
+    }
+    // What is no backup at all is told apart where it is read.
+    let (false, Some(given)) = (is_plain, &passphrase) else {
+        return Ok((Backup { source: Box::new(file), length }, passphrase));
+    };
+    let fault = |error: StoreError| refused_backup(path).because(&error);
+    let disk = Disk::new(file).map_err(fault)?;
+    let opened = BackupHead::open(disk, given.bytes());
+    let opened =
+        opened.map_err(|error| refused_backup(path).because(&error))?.ok_or_else(|| {
+            let shown = path.display();
+            CliError::new(Kind::Locked, format!("the passphrase does not open `{shown}`"))
+                .hint("it takes the passphrase that was in force when the backup was made")
+        })?;
+    let length = opened.len().map_err(|error| refused_backup(path).because(&error))?;
+    Ok((Backup { source: Box::new(opened), length }, passphrase))
+}
+
+fn refused_backup(path: &Path) -> CliError {
+    CliError::new(Kind::Input, format!("cannot read the backup `{}`", path.display()))
 }
 
 fn index(node: &mut Node, facts: &Facts) -> Result<(), StoreError> {
@@ -236,7 +310,8 @@ fn restored(
 pub(crate) fn compact(ctx: &mut Context) -> Result<u8, CliError> {
     ctx.tidy(usize::MAX)?;
     let size = || {
-        let path = Home::store_in(&ctx.host.home());
+        let access = ctx.host.access().ok_or_else(|| ctx.host.gone())?;
+        let path = Home::at(ctx.host.home()).store_for(&access);
         fs::metadata(&path)
             .map(|found| found.len())
             .map_err(|error| home::disk_fault("look at the store in", &ctx.host.home(), &error))

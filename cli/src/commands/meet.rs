@@ -8,11 +8,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use thistle_engine::ids::{self, Id, IdKind, IdQuery};
-use thistle_engine::{Event, Remembered, SessionReport};
+use thistle_engine::key::AccountId;
+use thistle_engine::{Contact, Event, Node, Remembered, SessionReport};
 use thistle_transports::{Place, key_of};
 
 use crate::address::{Address, AddressFault, dialled};
 use crate::args;
+use crate::commands::contacts::{Known, label as person};
 use crate::context::Context;
 use crate::net::{Ear, Met, News, cut_off, not_met};
 use crate::outcome::{CliError, Kind};
@@ -46,7 +48,7 @@ pub(crate) fn listen(ctx: &mut Context, args: &args::Listen) -> Result<u8, CliEr
     ctx.host.watch(move |event| watcher.send(News::Said(event.cloned())).is_ok());
     let ear = Ear { secret: me, at, known };
     let address = ctx.net.listen(&ctx.host, ctx.facts.clocks(), ear, told)?;
-    remember(ctx, address)?;
+    remember(ctx, address, None)?;
     if ctx.json() {
         ctx.streams.object(&Fields::default().with("address", address.to_string()))?;
     } else {
@@ -82,11 +84,12 @@ fn attend(ctx: &mut Context, news: &Receiver<News>) -> Result<u8, CliError> {
 fn tell_met(ctx: &mut Context, met: &Met) -> Result<(), CliError> {
     let Some(report) = &met.report else { return Ok(()) };
     let node = ids::node_text(&met.peer);
+    let contact = recognised(ctx, report)?;
     if ctx.json() {
         let fields = Fields::default()
             .with("node", node)
             .with("known", met.known)
-            .and(summary(met, report))
+            .and(summary(contact, met, report))
             .with("ending", report.ending.to_string());
         return ctx.streams.object(&fields);
     }
@@ -95,8 +98,8 @@ fn tell_met(ctx: &mut Context, met: &Met) -> Result<(), CliError> {
         Some(_) => format!(" ({})", report.ending),
         None => String::new(),
     };
-    let (short, words) = (ids::short(&node), said(report));
-    ctx.streams.line(&format!("Met {short}{stranger}: {words}{}", text::safe(&ending)))
+    let (whom, words) = (contact.as_deref().unwrap_or(ids::short(&node)), said(report));
+    ctx.streams.line(&format!("Met {whom}{stranger}: {words}{}", text::safe(&ending)))
 }
 
 fn anywhere(port: u16) -> SocketAddr {
@@ -113,15 +116,17 @@ fn listened(typed: &str) -> Result<SocketAddr, CliError> {
 }
 
 /// Remembers where somebody was met, or where this home listens.
-fn remember(ctx: &mut Context, address: Address) -> Result<(), CliError> {
+fn remember(ctx: &mut Context, address: Address, with: Option<AccountId>) -> Result<(), CliError> {
     let Some(at) = address.at else { return Ok(()) };
-    ctx.act(move |node, now| node.remember_peer(now, &address.key, &at.to_string()))?;
+    ctx.act(move |node, now| {
+        node.remember_peer(now, &address.key, &at.to_string(), with.as_ref())
+    })?;
     Ok(())
 }
 
 /// The secret of this home's links, and its address as far as it is known.
 fn me(ctx: &mut Context) -> Result<(thistle_engine::key::Seed, Address), CliError> {
-    let secret = ctx.act(|node, _| Ok(node.link_secret()))?;
+    let secret = ctx.act(Node::link_secret)?;
     let key = key_of(secret.expose());
     let at = remembered(ctx)?.iter().find(|known| known.key == key).and_then(place_of);
     Ok((secret, Address { key, at }))
@@ -185,10 +190,14 @@ pub(crate) fn sync(ctx: &mut Context, args: &args::Sync) -> Result<u8, CliError>
     let met = wait(ctx, &news, place.at)?;
     drop(meeting);
     let Some(report) = met.report else { return Err(ctx.host.gone()) };
-    remember(ctx, Address { key: place.key, at: Some(place.at) })?;
+    remember(ctx, Address { key: place.key, at: Some(place.at) }, report.with)?;
+    let contact = recognised(ctx, &report)?;
     if ctx.json() {
-        ctx.streams.object(&summary(&met, &report))?;
+        ctx.streams.object(&summary(contact, &met, &report))?;
     } else {
+        if let Some(contact) = contact {
+            ctx.streams.line(&format!("Met {contact}"))?;
+        }
         let (wire_in, wire_out) = (when::bytes(report.bytes_in), when::bytes(report.bytes_out));
         ctx.streams.line(&format!(
             "{}; {wire_in} in, {wire_out} out, {}, {:.1} s",
@@ -239,6 +248,9 @@ fn target(ctx: &Context, typed: &str) -> Result<Place, CliError> {
         return Ok(Place { key: address.key, at });
     }
     let known = remembered(ctx)?;
+    if let Ok(contact) = Known::of(&ctx.host.reader()?, ctx)?.contact(typed) {
+        return place_of_contact(&known, &contact);
+    }
     let query = IdQuery::parse(IdKind::Node, typed)
         .map_err(|fault| no_address(typed, AddressFault::Key(fault)))?;
     let (first, last) = match query {
@@ -260,6 +272,17 @@ fn target(ctx: &Context, typed: &str) -> Result<Place, CliError> {
     }
 }
 
+/// Where a contact was met last.
+fn place_of_contact(known: &[Remembered], contact: &Contact) -> Result<Place, CliError> {
+    let last = known.iter().rev().find(|one| one.with == Some(contact.account));
+    let place = last.and_then(|one| Some(Place { key: one.key, at: place_of(one)? }));
+    place.ok_or_else(|| {
+        let message = format!("where {} can be met is not known", person(contact));
+        CliError::new(Kind::Input, message)
+            .hint("ask for the address: `thistle address` tells it there")
+    })
+}
+
 fn unknown(typed: &str) -> CliError {
     CliError::new(Kind::Input, format!("no home that begins with `{typed}` was met before"))
         .hint("say its whole address: `node1...@192.0.2.7:4711`")
@@ -268,9 +291,10 @@ fn unknown(typed: &str) -> CliError {
 // ---- Both ----
 
 /// What a meeting brought, as programs read it.
-fn summary(met: &Met, report: &SessionReport) -> Fields {
+fn summary(contact: Option<String>, met: &Met, report: &SessionReport) -> Fields {
     let seconds = (met.took.as_secs_f64() * 1_000.0).round() / 1_000.0;
     Fields::default()
+        .with("contact", contact)
         .with("sent", report.sent)
         .with("received", report.received)
         .with("bytes_out", report.bytes_out)
@@ -280,6 +304,17 @@ fn summary(met: &Met, report: &SessionReport) -> Fields {
         .with("duplicates", report.duplicates)
         .with("datagram_bytes_out", met.datagrams.0)
         .with("datagram_bytes_in", met.datagrams.1)
+}
+
+/// What output calls the contact that was recognised, if one was.
+fn recognised(ctx: &Context, report: &SessionReport) -> Result<Option<String>, CliError> {
+    let Some(with) = report.with else { return Ok(None) };
+    let known = Known::of(&ctx.host.reader()?, ctx)?;
+    Ok(Some(if known.is_me(&with) {
+        "yourself, on another device".to_owned()
+    } else {
+        known.person(&with)
+    }))
 }
 
 /// What a meeting brought, as a person reads it.

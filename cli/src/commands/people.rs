@@ -5,7 +5,7 @@ use thistle_engine::content::{Content, Relation, RelationState};
 use thistle_engine::ids;
 use thistle_engine::key::FeedId;
 
-use crate::args;
+use crate::args::{self, Meets};
 use crate::commands::write;
 use crate::context::Context;
 use crate::names::People;
@@ -52,6 +52,25 @@ pub(crate) fn hops(ctx: &mut Context, args: &args::Hops) -> Result<u8, CliError>
         0 => "Only those whom you follow yourself count as followed.",
         1 => "Those whom the people you follow publicly follow count as followed too.",
         _ => "Public follows count over several people.",
+    })?;
+    Ok(0)
+}
+
+/// `radio`.
+pub(crate) fn radio(ctx: &mut Context, args: &args::Radio) -> Result<u8, CliError> {
+    if let Some(meets) = args.meets {
+        ctx.act(move |node, now| node.seclude(now, meets == Meets::Contacts))?;
+    }
+    let secluded = ctx.reader()?.is_secluded().map_err(|error| ctx.host.fault(&error))?;
+    if ctx.json() {
+        let meets = if secluded { "contacts" } else { "open" };
+        ctx.streams.object(&Fields::default().with("radio", meets))?;
+        return Ok(0);
+    }
+    ctx.streams.line(if secluded {
+        "This home meets your contacts only; to others it looks as if it held nothing."
+    } else {
+        "This home meets anybody; strangers get what is open, and carry it on."
     })?;
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use thistle_engine::{Order, Query, Reader};
 
 use crate::args;
+use crate::commands::contacts;
 use crate::context::Context;
 use crate::names::{self, People};
 use crate::outcome::CliError;
@@ -12,6 +13,10 @@ use crate::when::{self, Edge};
 
 /// `read`: the newest messages, of a channel or of everything.
 pub(crate) fn read(ctx: &mut Context, args: &args::Read) -> Result<u8, CliError> {
+    if let Some(with) = &args.with {
+        let asked = contacts::Asked { limit: args.limit, ..contacts::Asked::default() };
+        return contacts::said(ctx, with, &asked, true);
+    }
     let query = Query {
         channel: args.channel.as_deref().map(typed_channel),
         limit: args.limit,
@@ -30,6 +35,10 @@ pub(crate) fn query(ctx: &mut Context, args: &args::Query) -> Result<u8, CliErro
         typed.as_deref().map(|typed| when::moment(typed, edge, now, &zone)).transpose()
     };
     let (since, until) = (moment(&args.since, Edge::Since)?, moment(&args.until, Edge::Until)?);
+    if let Some(with) = &args.with {
+        let (text, limit) = (args.text.clone(), args.limit.unwrap_or(usize::MAX));
+        return contacts::said(ctx, with, &contacts::Asked { text, since, until, limit }, false);
+    }
     let reader = ctx.tidy_reader()?;
     let people = People::of(&reader).map_err(|error| ctx.host.fault(&error))?;
     let mut feeds = Vec::new();

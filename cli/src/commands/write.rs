@@ -6,10 +6,10 @@ use thistle_engine::account::AccountKey;
 use thistle_engine::content::{Content, Post, PostView, Prefix, Profile, Ranges, parents_in_order};
 use thistle_engine::entry::EntryId;
 use thistle_engine::time::Now;
-use thistle_engine::{Node, Reader, StoreError, WriteError, Written, ids};
+use thistle_engine::{Me, Node, Reader, StoreError, WriteError, Written, ids};
 
 use crate::args;
-use crate::commands::init;
+use crate::commands::{contacts, init};
 use crate::context::Context;
 use crate::names::{self, Place};
 use crate::outcome::{CliError, Kind};
@@ -36,6 +36,9 @@ pub(crate) fn write(ctx: &mut Context, args: &args::Write) -> Result<u8, CliErro
             .hint("give the text as an argument, or pipe it in"));
     }
     let ttl = args.ttl.as_deref().map_or(Ok(0), when::ttl)?;
+    if let Some(to) = &args.to {
+        return contacts::write(ctx, to, text, args.reply_to.as_deref(), ttl);
+    }
     let reader = ctx.reader()?;
     let answered = match &args.reply_to {
         Some(typed) => Some(names::entry(&reader, typed, |error| ctx.host.fault(error))?),
@@ -60,7 +63,7 @@ pub(crate) fn write(ctx: &mut Context, args: &args::Write) -> Result<u8, CliErro
 
 /// The time to write: of several messages within one second each is a second after the one before,
 /// so that everybody shows them in the order in which they were written.
-fn later(reader: &Reader, now: u64) -> Result<u64, StoreError> {
+pub(crate) fn later(reader: &Reader, now: u64) -> Result<u64, StoreError> {
     let last = reader.newest_own()?.and_then(|held| held.payload).and_then(|payload| {
         PostView::decode(&payload).filter(|post| post.author.is_none()).map(|post| post.time)
     });
@@ -89,13 +92,10 @@ pub(crate) fn profile(ctx: &mut Context, args: &args::Profile) -> Result<u8, Cli
 /// `confirm`: the account's word that this device's feed is its own.
 pub(crate) fn confirm(ctx: &mut Context) -> Result<u8, CliError> {
     let phrase = zeroize::Zeroizing::new(ctx.input.take().unwrap_or_default());
-    let account = AccountKey::from_phrase(&init::read_phrase(&phrase)?);
     let me = ctx.reader()?.me().map_err(|error| ctx.host.fault(&error))?;
-    if account.id() != me.account {
-        return Err(CliError::new(Kind::Input, "this is the phrase of another account")
-            .since(format!("this home's account is {}", ids::account_text(&me.account)))
-            .hint("find the phrase that `thistle init` showed for this account"));
-    }
+    let account = account_key(&phrase, &me)?;
+    let signer = account_key(&phrase, &me)?;
+    ctx.act(move |node, now| node.make_card(now, &signer))?;
     if me.confirmed {
         if ctx.json() {
             let fields = Fields::default().with("feed", ids::feed_text(&me.feed));
@@ -107,6 +107,17 @@ pub(crate) fn confirm(ctx: &mut Context) -> Result<u8, CliError> {
     }
     let written = own(ctx, move |node, now| node.confirm(now, &account))?;
     report(ctx, &written)
+}
+
+/// The key of this home's account, from its phrase.
+pub(crate) fn account_key(phrase: &str, me: &Me) -> Result<AccountKey, CliError> {
+    let account = AccountKey::from_phrase(&init::read_phrase(phrase)?);
+    if account.id() == me.account {
+        return Ok(account);
+    }
+    Err(CliError::new(Kind::Input, "this is the phrase of another account")
+        .since(format!("this home's account is {}", ids::account_text(&me.account)))
+        .hint("find the phrase that `thistle init` showed for this account"))
 }
 
 /// `retract`: takes entries back.
@@ -149,6 +160,36 @@ pub(crate) fn retract(ctx: &mut Context, args: &args::Retract) -> Result<u8, Cli
         }
         None => Ok(0),
     }
+}
+
+/// `delete`.
+pub(crate) fn delete(ctx: &mut Context, args: &args::Delete) -> Result<u8, CliError> {
+    let reader = ctx.reader()?;
+    let mut entries = Vec::new();
+    for typed in &args.entries {
+        let place = names::entry(&reader, typed, |error| ctx.host.fault(error))?;
+        entries.push((place.feed, place.seq));
+    }
+    drop(reader);
+    entries.sort_unstable();
+    entries.dedup();
+    let asked = entries.len() as u64;
+    let gone = ctx.act(move |node, now| node.delete(now, &entries))?;
+    if gone < asked {
+        return Err(CliError::new(
+            Kind::Input,
+            format!("{} of {} were deleted", when::count(gone), when::count(asked)),
+        )
+        .since("the others hold their feed together and have to stay")
+        .hint("`thistle block` drops a whole feed"));
+    }
+    if ctx.json() {
+        ctx.streams.object(&Fields::default().with("deleted", gone))?;
+    } else {
+        let what = if gone == 1 { "entry" } else { "entries" };
+        ctx.streams.line(&format!("Deleted here: {} {what}.", when::count(gone)))?;
+    }
+    Ok(0)
 }
 
 fn check_span(typed: &str, (first, last): (u64, u64), head: u64) -> Result<(), CliError> {
@@ -223,7 +264,7 @@ pub(crate) fn append(ctx: &mut Context, content: Content, ttl: u32) -> Result<Wr
 }
 
 /// Does something that writes an own entry.
-fn own(
+pub(crate) fn own(
     ctx: &mut Context,
     step: impl FnOnce(&mut Node, Now) -> Result<Written, WriteError> + Send + 'static,
 ) -> Result<Written, CliError> {

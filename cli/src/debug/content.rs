@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thistle_engine::codec::DecodeError;
 use thistle_engine::content::{
-    Carry, Certificate, Content, DeviceStatement, Post, Profile, Ranges, Receipt, ReceiptState,
-    Relation, RelationState, Successor, Verb,
+    Carry, Certificate, Content, DeviceStatement, Part, Post, Profile, Ranges, Receipt,
+    ReceiptState, Relation, RelationState, Sealed, Successor, Verb,
 };
 use thistle_engine::key::AccountId;
 
 use crate::debug::Refusal;
-use crate::debug::fields::Fixed;
+use crate::debug::fields::{Bytes, Fixed};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +101,32 @@ struct SeqRange {
     last: u64,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrekeyFields {
+    r#type: u64,
+    key: Bytes,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartFields {
+    r#type: u64,
+    epoch: u64,
+    part: u64,
+    parts: u64,
+    commit: Fixed<32>,
+    slots: Bytes,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedFields {
+    r#type: u64,
+    tag: Fixed<8>,
+    sealed: Bytes,
+}
+
 /// The fields of a content.
 pub(super) fn shown(content: &Content) -> Value {
     match content {
@@ -146,6 +172,18 @@ pub(super) fn shown(content: &Content) -> Value {
             let ranges: Vec<SeqRange> =
                 ranges.map(|(first, last)| SeqRange { first: *first, last: *last }).collect();
             json!({ "type": 9, "ranges": ranges })
+        }
+        Content::Prekey(key) => json!({ "type": 10, "key": Bytes(key.clone()) }),
+        Content::Part(Part { epoch, part, parts, commit, slots }) => json!({
+            "type": 11,
+            "epoch": epoch,
+            "part": part,
+            "parts": parts,
+            "commit": Fixed(*commit),
+            "slots": Bytes(slots.clone()),
+        }),
+        Content::Sealed(Sealed { tag, text }) => {
+            json!({ "type": 16, "tag": Fixed(*tag), "sealed": Bytes(text.clone()) })
         }
         Content::Unknown { kind } => json!({ "type": kind }),
     }
@@ -197,6 +235,19 @@ pub(super) fn read(fields: &Value) -> Result<Content, Refusal> {
             let ranges = ranges.iter().map(|range| (range.first, range.last)).collect();
             let unsound = DecodeError::OutOfRange { field: "ranges", found };
             Ok(Content::Retraction(Ranges::new(ranges).ok_or(unsound)?))
+        }
+        10 => {
+            let PrekeyFields { key, .. } = parse(fields)?;
+            Ok(Content::Prekey(key.0))
+        }
+        11 => {
+            let PartFields { epoch, part, parts, commit, slots, .. } = parse(fields)?;
+            let (commit, slots) = (commit.0, slots.0);
+            Ok(Content::Part(Part { epoch, part, parts, commit, slots }))
+        }
+        16 => {
+            let SealedFields { tag, sealed, .. } = parse(fields)?;
+            Ok(Content::Sealed(Sealed { tag: tag.0, text: sealed.0 }))
         }
         // Of later types not even this program can write more than the number.
         found => Err(DecodeError::UnknownKind { found }.into()),

@@ -77,6 +77,9 @@ fn class_of(payload: &[u8]) -> &'static str {
         Ok(Content::Device(_)) => "device",
         Ok(Content::Receipt(_)) => "receipt",
         Ok(Content::Retraction(_)) => "retraction",
+        Ok(Content::Prekey(_)) => "prekey",
+        Ok(Content::Part(_)) => "part",
+        Ok(Content::Sealed(_)) => "sealed",
         Ok(Content::Unknown { .. }) => "unknown",
         Err(_) => "malformed",
     }

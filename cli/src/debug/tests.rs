@@ -105,7 +105,7 @@ fn the_fields_of_every_vector_are_encoded() {
 #[test]
 fn a_bad_line_is_answered_in_its_place_and_told_at_the_end() {
     let good = "feed1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
-    let (lines, failure) = ask(true, "content", "810a\nxyz\n\n 810A \r\n8");
+    let (lines, failure) = ask(true, "content", "810c\nxyz\n\n 810C \r\n8");
     let ok: Vec<bool> = lines.iter().map(|line| line.starts_with(r#"{"derived""#)).collect();
     assert_eq!(ok, [true, false, false, true, false]);
     assert!(lines[1].contains(r#""error":"not_hex""#), "{}", lines[1]);

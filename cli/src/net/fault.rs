@@ -66,6 +66,13 @@ pub(crate) fn cut_off(ending: SessionEnding, is_stopped: bool) -> Option<CliErro
         }
         SessionEnding::Version { .. } => error("the other home speaks another version")
             .map(|error| error.because(&ending).hint("use the same version on both sides")),
+        SessionEnding::NoContact => {
+            error("nobody there is your contact, and this home meets contacts only").map(|error| {
+                error
+                    .hint("both have to add each other: `thistle contact add CARD`")
+                    .hint("or meet anybody: `thistle radio open`")
+            })
+        }
         _ => error("the meeting ended early").map(|error| error.because(&ending)),
     }
 }

@@ -7,6 +7,7 @@
 //! it does, the session ends, and what came before is kept.
 
 mod giving;
+mod recognition;
 mod report;
 mod states;
 mod taking;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bundle::{Frame, Want};
 use crate::entry::ChainHasher;
-use crate::key::{Context, Digest, FeedId, derive, keyed};
+use crate::key::{Context, Digest, FeedId, derive};
 use crate::limits::{
     CONTROL_FRAMES, FIRST_FLIGHT_BYTES, SESSION_ROUNDS, SESSIONS, SILENCE_MS, STRANGER_SEND_BYTES,
     WANTS,
@@ -27,6 +28,7 @@ use crate::session::{Frames, Greeting, Place, Sentence, State, VERSION};
 use crate::store::{StoreError, THEY, WE};
 use crate::time::Now;
 use giving::Job;
+use recognition::Recognised;
 pub(super) use taking::Hour;
 
 pub use report::{SessionEnding, SessionFault, SessionReport};
@@ -88,6 +90,7 @@ pub(super) struct Meeting {
     opener: bool,
     peer: [u8; 32],
     known: bool,
+    recognised: Recognised,
     via: String,
     /// Keys the digests and ids of this session.
     key: Digest,
@@ -162,13 +165,14 @@ pub(super) struct Meeting {
 }
 
 impl Meeting {
-    fn new(opened: Opened<'_>, tick: u64) -> Self {
+    fn new(opened: Opened<'_>, recognised: Recognised, tick: u64) -> Self {
         let ending = SessionEnding::Cut;
         Self {
             link: opened.link,
             opener: opened.opener,
             peer: opened.peer,
-            known: opened.known,
+            known: opened.known && !recognised.secluded,
+            recognised,
             via: opened.via.to_owned(),
             key: derive(Context::Session, opened.binding),
             frames: Frames::default(),
@@ -219,6 +223,7 @@ impl Meeting {
             spoke: false,
             unclean: false,
             report: SessionReport {
+                with: None,
                 sent: 0,
                 received: 0,
                 payloads: 0,
@@ -301,7 +306,8 @@ impl Node {
     }
 
     pub(super) fn open_meeting(&mut self, now: Now, opened: Opened<'_>) -> Result<(), StoreError> {
-        let mut meeting = Meeting::new(opened, now.tick);
+        let recognised = Recognised::begin(&self.store.snapshot()?)?;
+        let mut meeting = Meeting::new(opened, recognised, now.tick);
         if self.meetings.len() as u64 >= SESSIONS {
             self.end_meeting(now, meeting, SessionEnding::Busy)?;
             return Ok(());
@@ -311,7 +317,7 @@ impl Node {
                 self.store.snapshot()?.declined(&meeting.peer, THEY | WE)?.into_iter().collect();
         }
         if meeting.opener {
-            self.greet(&mut meeting);
+            self.greet(&mut meeting)?;
         }
         self.go_on(now, meeting, Ok(()))
     }
@@ -452,6 +458,9 @@ impl Node {
                 return Err(SessionFault::TooManyFrames.into());
             }
         }
+        if !matches!(sentence, Sentence::Greeting(_) | Sentence::State(_) | Sentence::Ack { .. }) {
+            meeting.expect_open()?;
+        }
         if meeting.is_told_equal(&sentence) {
             meeting.news.clear();
         }
@@ -486,13 +495,6 @@ impl Node {
         self.tell(Event::SessionProgress { link, received: report.received, sent: report.sent });
     }
 
-    fn greet(&self, meeting: &mut Meeting) {
-        let secret = self.seed.derive(Context::Greeting, &meeting.key);
-        let tags: Vec<u8> = (0..32_u8).flat_map(|at| keyed(secret.expose(), &[at])).collect();
-        let (first, last) = (VERSION, VERSION);
-        meeting.say(&Sentence::Greeting(Greeting { first, last, features: 0, tags: &tags }));
-    }
-
     fn hear_greeting(
         &mut self,
         now: Now,
@@ -503,8 +505,10 @@ impl Node {
             return Err(SessionFault::OutOfTurn { kind: 8 }.into());
         }
         let Greeting { first, last, .. } = *greeting;
+        self.recognise(meeting, greeting.tags)?;
         if !meeting.opener {
-            self.greet(meeting);
+            self.greet(meeting)?;
+            Self::settle_carries(meeting);
         }
         if !(first..=last).contains(&VERSION) {
             return Err(Stop::Ends(SessionEnding::Version { first, last }));
@@ -600,6 +604,14 @@ impl Node {
             Err(Stop::Store(error)) => return Err(error),
             Err(Stop::Ends(fault)) if ending == SessionEnding::Cut => ending = fault,
             Err(Stop::Ends(_)) | Ok(()) => {}
+        }
+        let own = self.key.feed();
+        if meeting.report.sent > 0
+            && ending == SessionEnding::Done
+            && !meeting.left_out.contains(&own)
+        {
+            let (number, head) = (self.me, self.store.snapshot()?.row(self.me)?.head());
+            self.store.write(now, |writer| writer.set_carried(number, head))?;
         }
         // The last words may not wait for the link.
         meeting.ready = true;

@@ -1,13 +1,14 @@
 //! Reading a bundle: frames are verified as they come, staged within a bound, and committed.
 
-use crate::bundle::{FileReader, Frame, FrameFault, Head, Opening, Read, Want, What};
+use crate::bundle::{FileFault, FileReader, Frame, FrameFault, Head, Opening, Read, Want, What};
 use crate::entry::ChainHasher;
 use crate::fork::ForkFault;
 use crate::ingest::{self, Outcome, Source};
 use crate::key::FeedId;
 use crate::limits::STAGED_BYTES;
 use crate::node::piece::{Piece, Taken};
-use crate::node::{Ending, Event, Node, SETTLE_BYTES, retire_if_due};
+use crate::node::{Event, Node, SETTLE_BYTES};
+use crate::own::retire_if_due;
 use crate::policy::{Carrier, CarryClass};
 use crate::segment::Reject;
 use crate::store::{StoreError, Writer};
@@ -47,7 +48,7 @@ pub struct Report {
     /// Forks that were not known.
     pub forks: u64,
     /// What is wrong with the file as a whole.
-    pub ending: Ending,
+    pub ending: Option<FileFault>,
 }
 
 /// A bundle being read.
@@ -187,7 +188,7 @@ impl Node {
         let (mut outcomes, mut remembered) = (Vec::new(), false);
         if !staged.is_empty() || !faults.is_empty() || statement.is_some() {
             self.settled = false;
-            let (me, key, seed) = (self.me, &self.key, &self.seed);
+            let (me, key, pool) = (self.me, &self.key, &mut self.pool);
             let reading = &*reading;
             (outcomes, remembered) = self.store.write(now, |writer| {
                 writer.heads.counts.refused += faults.len() as u64;
@@ -196,7 +197,7 @@ impl Node {
                 for (offset, piece) in &staged {
                     outcomes.push((*offset, piece.feed(), piece.take(writer, &source)?));
                 }
-                retire_if_due(writer, me, key, seed)?;
+                retire_if_due(writer, me, key, pool)?;
                 ingest::regroup_if_due(writer)?;
                 // Only now: the maker's own feed may have come with this very bundle.
                 let remembered = match statement {

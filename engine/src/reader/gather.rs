@@ -10,11 +10,11 @@ use crate::bundle::{
 };
 use crate::content::Carry;
 use crate::entry::{EntryId, is_checkpoint, window};
-use crate::key::{FeedId, SecretKey, Seed, Signature, short_of};
+use crate::key::{AccountId, FeedId, SecretKey, Seed, Signature, short_of};
 use crate::limits::{INLINE_BYTES, WANTS};
 use crate::reader::Reader;
 use crate::segment::{Body, Item, UnverifiedSegment};
-use crate::store::{ALL_PLACES, ArrivalKind, FeedRow, Held, State, StoreError};
+use crate::store::{ALL_PLACES, ArrivalKind, FeedRow, Held, OriginRow, State, StoreError};
 
 /// What is asked of a bundle.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,11 @@ pub struct BundleRequest {
     pub for_peer: Option<FeedId>,
     /// Largest size of the file in bytes; then the newest goes in first.
     pub max_bytes: Option<u64>,
-    /// The feeds that go in; all that are open if none is named.
+    /// The feeds that go in; all that may if none is named.
     pub feeds: Vec<FeedId>,
+    /// Who alone will read it, so that feeds that are not open go in if all of these may hear of them;
+    /// if nobody is named, whoever finds it.
+    pub readers: Vec<AccountId>,
 }
 
 /// What went into a bundle.
@@ -77,7 +80,7 @@ impl Reader {
     /// quarter of it; else the bundle tells of the feeds in it alone, and says so.
     pub fn bundle(self, request: &BundleRequest) -> Result<BundleSource, StoreError> {
         let key = self.device_key()?;
-        let rows = self.carried(&request.feeds)?;
+        let rows = self.carried(request)?;
         let mut heads = heads(&rows);
         let mut wants = self.wants(&rows)?;
         let mut opening = self.opening(request, &key)?;
@@ -130,6 +133,12 @@ impl Reader {
         })
     }
 
+    /// Whether everything was taken in that the maker of a bundle held when it wrote it.
+    pub fn has_read(&self, opening: &Opening) -> Result<bool, StoreError> {
+        let read = self.snapshot.peer(&opening.maker)?.and_then(|peer| peer.read);
+        Ok(read == Some((opening.position, opening.log_hash)))
+    }
+
     /// What the reader is not known to hold, by feed.
     fn plan(&self, request: &BundleRequest, rows: &[(u32, FeedRow)]) -> Result<Plan, StoreError> {
         let mut plan = Plan::new();
@@ -169,12 +178,25 @@ impl Reader {
     }
 
     /// The feeds and branches that may be carried, first entries first.
-    fn carried(&self, only: &[FeedId]) -> Result<Vec<(u32, FeedRow)>, StoreError> {
-        let me = self.me()?.feed;
+    fn carried(&self, request: &BundleRequest) -> Result<Vec<(u32, FeedRow)>, StoreError> {
+        let (me, only) = (self.me()?.account, &request.feeds);
+        let (mut listed, mut contacts) = (true, true);
+        for reader in request.readers.iter().filter(|reader| **reader != me) {
+            contacts &= self.snapshot.is_contact(reader)?;
+            listed &= contacts && self.snapshot.is_listed(reader)?;
+        }
+        let for_all = |origin: OriginRow| match origin.carry {
+            Carry::Open => true,
+            Carry::Contacts | Carry::Listed if request.readers.is_empty() => false,
+            Carry::Contacts if origin.account == me => contacts,
+            Carry::Listed if origin.account == me => listed,
+            Carry::Contacts | Carry::Listed => {
+                request.readers.iter().all(|reader| *reader == origin.account)
+            }
+        };
         let mut rows = self.snapshot.rows()?;
         rows.retain(|(_, row)| {
-            let open = row.origin.is_some_and(|origin| origin.carry == Carry::Open);
-            (open || row.id == me) && (only.is_empty() || only.contains(&row.id))
+            row.origin.is_some_and(for_all) && (only.is_empty() || only.contains(&row.id))
         });
         rows.sort_by_key(|(_, row)| (row.id, row.branch));
         Ok(rows)
@@ -365,7 +387,14 @@ impl Reader {
                 if done {
                     continue;
                 }
+                // What was chosen before and ends with the same signature is paid for.
+                let same = |run: &&(u64, u64)| run.1 == segment.1 && run.0 > segment.0;
+                let before = chosen.get(&arrival.feed).into_iter().flatten();
+                let paid = before.filter(same).min().copied();
                 let mut cost = self.cost_of(arrival.feed, segment)?;
+                if let Some(paid) = paid {
+                    cost = cost.saturating_sub(self.cost_of(arrival.feed, paid)?);
+                }
                 let first = (1, 1);
                 let needs_first = segment != first
                     && covers(runs, first)
@@ -387,7 +416,7 @@ impl Reader {
                     taken += 1;
                 }
                 into.push(segment);
-                taken += segment.1 - segment.0 + 1;
+                taken += paid.map_or(segment.1 + 1, |paid| paid.0) - segment.0;
             }
             Ok(true)
         })?;

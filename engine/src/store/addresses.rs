@@ -4,6 +4,7 @@
 //! whoever is met longest ago makes room, and it is small enough to be written as a whole.
 
 use crate::codec::{DecodeError, Decoder, Encoder};
+use crate::key::AccountId;
 use crate::limits::{ADDRESS_BYTES, REMEMBERED_ADDRESSES};
 use crate::store::snapshot::Snapshot;
 use crate::store::{StoreError, Writer};
@@ -18,6 +19,8 @@ pub struct Remembered {
     pub key: [u8; 32],
     /// Where it was met last.
     pub address: String,
+    /// The contact that was recognised there.
+    pub with: Option<AccountId>,
 }
 
 impl Snapshot {
@@ -34,13 +37,15 @@ impl Writer<'_> {
         &mut self,
         key: &[u8; 32],
         address: &str,
+        with: Option<&AccountId>,
     ) -> Result<bool, StoreError> {
         if address.len() as u64 > ADDRESS_BYTES {
             return Ok(false);
         }
         let mut list = decode(self.meta(NAME)?)?;
         list.retain(|known| known.key != *key);
-        list.push(Remembered { key: *key, address: address.to_owned() });
+        let with = with.copied();
+        list.push(Remembered { key: *key, address: address.to_owned(), with });
         let over = (list.len() as u64).saturating_sub(REMEMBERED_ADDRESSES);
         list.drain(..usize::try_from(over).unwrap_or(0));
         self.set_meta(NAME, &encode(&list))?;
@@ -52,7 +57,8 @@ fn encode(list: &[Remembered]) -> Vec<u8> {
     let mut out = Encoder::new();
     out.array(list.len() as u64);
     for known in list {
-        out.array(2).bytes(&known.key).text(&known.address);
+        out.array(3).bytes(&known.key).text(&known.address);
+        out.bytes_or_null(known.with.as_ref().map(|with| with.as_bytes().as_slice()));
     }
     out.into_bytes()
 }
@@ -63,9 +69,12 @@ fn decode(row: Option<Vec<u8>>) -> Result<Vec<Remembered>, StoreError> {
         let count = row.array("addresses", REMEMBERED_ADDRESSES)?;
         let mut list = Vec::new();
         for _ in 0..count {
-            row.array_of("address", 2)?;
+            // Two in rows that were written before contacts were recognised.
+            let count = row.array("address", 3)?;
             let key = row.fixed("key")?;
-            list.push(Remembered { key, address: row.text("address", ADDRESS_BYTES)?.to_owned() });
+            let address = row.text("address", ADDRESS_BYTES)?.to_owned();
+            let with = if count == 3 { row.fixed_or_null("with")? } else { None };
+            list.push(Remembered { key, address, with: with.map(AccountId::from_bytes) });
         }
         row.finish()?;
         Ok(list)

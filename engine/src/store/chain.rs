@@ -9,7 +9,7 @@ use crate::key::{Context, Digest, Hasher, short_of};
 use crate::limits::INLINE_BYTES;
 use crate::store::record::{Kept, RECORD_BYTES, Record, State, Tail};
 use crate::store::tables::{
-    ARRIVALS, Arrival, ArrivalKind, EXPIRIES, FORKS, HOLES, LOG, RETRACTIONS,
+    ARRIVALS, Arrival, ArrivalKind, DELETED, EXPIRIES, FORKS, HOLES, LOG, RETRACTIONS,
 };
 use crate::store::writer::{ENTRY_COST, FEED_COST, OpenTail, Writer, branch_key};
 use crate::store::{StoreError, index};
@@ -97,7 +97,7 @@ impl Writer<'_> {
             (State::Apart | State::Expired, _) => {
                 self.txn.open_table(HOLES)?.insert((feed, seq), ())?;
             }
-            (State::Ended | State::Retracted | State::Evicted, _) => {}
+            (State::Ended | State::Retracted | State::Evicted | State::Deleted, _) => {}
         }
         if held > 0 && new.kept.stub.ttl > 0 {
             self.watch_expiry(feed, seq, &new.kept)?;
@@ -253,7 +253,9 @@ impl Writer<'_> {
         match stored.kept.state {
             State::Here => Ok(stored.kept.payload.clone()),
             State::Apart => self.apart(feed, stored.seq),
-            State::Expired | State::Ended | State::Retracted | State::Evicted => Ok(None),
+            State::Expired | State::Ended | State::Retracted | State::Evicted | State::Deleted => {
+                Ok(None)
+            }
         }
     }
 
@@ -327,6 +329,10 @@ impl Writer<'_> {
             holes.remove((feed, seq))?;
         }
         drop(holes);
+        // A claim of age hides nothing that was read here.
+        if state.is_final() {
+            self.forget_said((feed, seq))?;
+        }
         self.change(feed, seq, |kept| kept.drop_payload(state))
     }
 
@@ -632,6 +638,17 @@ impl Writer<'_> {
         self.row_mut(feed)?.retracts = true;
         self.txn.open_table(RETRACTIONS)?.insert((feed, by, first), last)?;
         Ok(())
+    }
+
+    /// Remembers that the user deleted an entry's payload, and counts it.
+    pub(crate) fn note_deleted(&mut self, feed: u32, seq: u64) -> Result<(), StoreError> {
+        self.txn.open_table(DELETED)?.insert((feed, seq), ())?;
+        Ok(())
+    }
+
+    /// Whether the user deleted an entry's payload: also if the entry left, and comes again.
+    pub(crate) fn is_deleted(&self, feed: u32, seq: u64) -> Result<bool, StoreError> {
+        Ok(self.txn.open_table(DELETED)?.get((feed, seq))?.is_some())
     }
 
     /// Whether an entry was taken back by one that stands behind it.

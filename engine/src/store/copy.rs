@@ -8,13 +8,19 @@ use redb::{
 use crate::store::follows::{FOLLOWS, REACHED};
 use crate::store::links::{DECLINES, LINKS};
 use crate::store::migrate::INDEX;
+use crate::store::sealed::{
+    ACCOUNT_FEEDS, AGAIN, ARRIVED, BUCKET_ROWS, BUCKETS, CARDS_DUE, CHANGES, CHANGES_PUT_OFF,
+    CONTACTS_TABLE, CONVERSATION_IDS, CONVERSATIONS, EPOCHS, INTRODUCED, LATEST, MEMBERS, OUTBOX,
+    OWN_EPOCHS, OWN_PREKEYS, PLAIN, PREKEYS, RECEIPTS_DUE, SAID, SAID_IDS, SAID_PARENTS, SCANS,
+    SHOWN, TAGS, TURNS, UNOPENED, UNTOLD,
+};
 use crate::store::snapshot::Snapshot;
 use crate::store::tables::{
-    ARRIVALS, CARRIER_IDS, CARRIERS, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, HELD_ORDER, HOLES,
-    LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, RECORDS,
-    RELATIONS, RETRACTIONS, SECRETS, VIA_IDS, VIAS,
+    ARRIVALS, CARRIER_IDS, CARRIERS, DELETED, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS,
+    HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES,
+    PROGRESS, RECORDS, RELATIONS, RETRACTIONS, SECRETS, VIA_IDS, VIAS,
 };
-use crate::store::{BACKUP, StoreError, compact, index};
+use crate::store::{BACKUP, StoreError, compact, index, sealed};
 
 /// Rows after which whoever waits is told how far it is.
 const TOLD: u64 = 256;
@@ -23,9 +29,12 @@ const TOLD: u64 = 256;
 macro_rules! each_table {
     ($copy:expr, $step:ident) => {
         each_table!(@ $copy, $step, META, FEEDS, FEED_IDS, RECORDS, PAYLOADS, HOLES, EXPIRIES,
-            RETRACTIONS, LOG, ARRIVALS, VIAS, VIA_IDS, FORKS, RELATIONS, PETNAMES, DEVICES, LEDGER,
+            RETRACTIONS, DELETED, LOG, ARRIVALS, VIAS, VIA_IDS, FORKS, RELATIONS, PETNAMES, DEVICES, LEDGER,
             LEDGER_ORDER, CARRIER_IDS, CARRIERS, HELD_ORDER, PEERS, PEER_HEADS, SECRETS, PROGRESS,
-            FOLLOWS, REACHED)
+            FOLLOWS, REACHED, CONTACTS_TABLE, CONVERSATIONS, CONVERSATION_IDS, PREKEYS, PLAIN, BUCKETS,
+            BUCKET_ROWS, SAID, SAID_IDS, SAID_PARENTS, OUTBOX, ARRIVED, RECEIPTS_DUE, ACCOUNT_FEEDS, SCANS,
+            SHOWN, UNTOLD, CHANGES, CHANGES_PUT_OFF, MEMBERS, OWN_EPOCHS, LATEST, UNOPENED, AGAIN, TURNS,
+            INTRODUCED, CARDS_DUE)
     };
     (@ $copy:expr, $step:ident, $($table:ident),*) => { $($copy.$step($table)?;)* };
 }
@@ -36,10 +45,13 @@ impl Snapshot {
     /// `visit` is told now and then how many rows of how many are copied, and says whether to go
     /// on. True: the copy is durable, and all of it was read again. False: it was stopped, and
     /// what is on the disk is nothing.
+    ///
+    /// A `twin` is no backup: it goes on as this device, and must not outlive the memory it is in.
     pub(crate) fn copy_to(
         &self,
         disk: impl StorageBackend,
         cache_bytes: usize,
+        twin: bool,
         visit: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<bool, StoreError> {
         let mut db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
@@ -60,10 +72,12 @@ impl Snapshot {
         if !copy.goes_on() {
             return Ok(false);
         }
+        sealed::found(&txn)?;
+        self.lock_copy(&txn)?;
         index::found(&txn)?;
-        let mut meta = txn.open_table(META)?;
-        meta.insert(BACKUP, [1].as_slice())?;
-        drop(meta);
+        if !twin {
+            txn.open_table(META)?.insert(BACKUP, [1].as_slice())?;
+        }
         txn.commit()?;
         compact(&mut db)?;
         if !db.check_integrity()? {
@@ -99,7 +113,8 @@ impl Copy<'_> {
     /// A table that were left out in silence would be missed only after the disaster.
     fn expect_all(&self) -> Result<(), StoreError> {
         // What is remembered of links is a hint, and a device that begins anew has another key there.
-        let hints = [LINKS.name(), DECLINES.name()];
+        // What opens messages to come dies with the device: nobody seals to it once it goes on anew.
+        let hints = [LINKS.name(), DECLINES.name(), OWN_PREKEYS.name(), EPOCHS.name(), TAGS.name()];
         for table in self.from.list_tables()? {
             let known = |name: &str| self.names.iter().any(|n| n == name) || hints.contains(&name);
             if !table.name().starts_with(INDEX) && !known(table.name()) {

@@ -19,6 +19,8 @@ use crate::store::{StoreError, Writer};
 const NEWEST: u64 = 16_384;
 /// Rows that the floor passes in one step.
 const PASSED: u64 = 8_192;
+/// The name of the position up to which the log was looked at for what is sealed.
+pub(crate) const OPENED: &str = "opened";
 /// The name of the floor among single values.
 const FLOOR: &str = "log floor";
 
@@ -30,6 +32,11 @@ fn read(row: Option<&[u8]>) -> Result<Floor, StoreError> {
     let parts = row.split_first_chunk().and_then(|(at, hash)| Some((at, hash.try_into().ok()?)));
     let (position, hash) = parts.ok_or(StoreError::Damaged { what: "the floor of the log" })?;
     Ok((u64::from_be_bytes(*position), hash))
+}
+
+/// How far the log was looked at for what is sealed; no matter, where nobody does.
+fn opened(row: Option<Vec<u8>>) -> u64 {
+    row.and_then(|row| row.try_into().ok()).map_or(u64::MAX, u64::from_be_bytes)
 }
 
 /// Whether so many rows are worth it, where so many runs of entries are here.
@@ -57,7 +64,8 @@ impl Snapshot {
         let (rows, runs) =
             (self.txn.open_table(LOG)?.len()?, self.txn.open_table(ARRIVALS)?.len()?);
         let done = Done::read(self.index_state("done")?.as_deref()).position;
-        let top = self.heads()?.log_len.saturating_sub(NEWEST).min(done);
+        let opened = opened(self.meta(OPENED)?);
+        let top = self.heads()?.log_len.saturating_sub(NEWEST).min(done).min(opened);
         Ok(is_thick(rows, runs, NEWEST) && self.log_floor()?.0 < top)
     }
 }
@@ -78,7 +86,8 @@ impl Writer<'_> {
         }
         // What no index knows yet is looked for in the log.
         let done = Done::read(state(self, "done")?.as_deref());
-        let top = self.heads.log_len.saturating_sub(newest).min(done.position);
+        let opened = opened(self.meta(OPENED)?);
+        let top = self.heads.log_len.saturating_sub(newest).min(done.position).min(opened);
         let (mut floor, mut hash) = self.log_floor()?;
         let end = floor.saturating_add(passed).min(top);
         while floor < end {

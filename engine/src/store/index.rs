@@ -96,8 +96,14 @@ pub(super) fn step(
     Ok(Indexed { entries, more: behind || left_over || directory.is_busy() })
 }
 
+/// Whether an idle node finds something to do: an end of life at or before a minute, entries to be
+/// indexed, or old places of the log to be forgotten.
+pub(crate) fn has_work(snapshot: &Snapshot, minute: u64) -> Result<bool, StoreError> {
+    Ok(snapshot.is_due(minute)? || is_behind(snapshot)? || snapshot.log_is_thick()?)
+}
+
 /// Whether a step would find something that is worth it.
-pub(crate) fn is_due(snapshot: &Snapshot) -> Result<bool, StoreError> {
+fn is_behind(snapshot: &Snapshot) -> Result<bool, StoreError> {
     let mut directory = Directory::decode(snapshot.index_state("runs")?.as_deref())?;
     directory.plan(true);
     let left_over = !snapshot.txn.open_table(RAISED)?.is_empty()?

@@ -31,12 +31,14 @@ pub(crate) struct LinkRow {
     pub(crate) revision: Option<[u8; 8]>,
     /// Where the peer's log stood when it had nothing of what is missing here.
     pub(crate) asked: u64,
+    /// The name of the peer's log, if it told one.
+    pub(crate) log: Option<[u8; 8]>,
 }
 
 impl LinkRow {
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.array(4);
+        out.array(5);
         for place in [&self.ours, &self.theirs] {
             match place {
                 None => out.null(),
@@ -44,6 +46,7 @@ impl LinkRow {
             };
         }
         out.bytes_or_null(self.revision.as_ref().map(<[u8; 8]>::as_slice)).uint(self.asked);
+        out.bytes_or_null(self.log.as_ref().map(<[u8; 8]>::as_slice));
         out.into_bytes()
     }
 
@@ -53,7 +56,8 @@ impl LinkRow {
 
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut row = Decoder::new(bytes);
-        row.array_of("link", 4)?;
+        // Four in rows that were written before logs had names.
+        let count = row.array("link", 5)?;
         let place = |row: &mut Decoder<'_>| {
             if row.skip_null() {
                 return Ok(None);
@@ -64,8 +68,9 @@ impl LinkRow {
         let (ours, theirs) = (place(&mut row)?, place(&mut row)?);
         let revision = row.fixed_or_null("revision")?;
         let asked = row.uint("asked", u64::MAX)?;
+        let log = if count == 5 { row.fixed_or_null("log")? } else { None };
         row.finish()?;
-        Ok(Self { ours, theirs, revision, asked })
+        Ok(Self { ours, theirs, revision, asked, log })
     }
 }
 

@@ -6,8 +6,8 @@
 use redb::{Database, TableHandle, WriteTransaction};
 
 use crate::store::follows::{FOLLOWS, REACHED};
-use crate::store::tables::META;
-use crate::store::{STORE_VERSION, StoreError, index};
+use crate::store::tables::{DELETED, META};
+use crate::store::{STORE_VERSION, StoreError, index, sealed};
 
 /// The beginning of the name of every table of the indexes, in all layouts.
 pub(super) const INDEX: &str = "index ";
@@ -18,6 +18,7 @@ pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
     txn.set_quick_repair(true);
     // Whom others follow was not read before, and nobody said it.
     txn.open_table(FOLLOWS)?;
+    txn.open_table(DELETED)?;
     txn.open_table(REACHED)?;
     for from in found..STORE_VERSION {
         match from {
@@ -26,6 +27,8 @@ pub(super) fn migrate(db: &Database, found: u64) -> Result<(), StoreError> {
             // Version 3 tells in the order of eviction what each feed has left to give up. What
             // stands there means that nobody has looked.
             2 => {}
+            // Nobody wrote privately before.
+            4 => sealed::found(&txn)?,
             _ => return Err(StoreError::Damaged { what: "its version" }),
         }
     }

@@ -7,19 +7,25 @@
 mod addresses;
 mod books;
 mod chain;
+mod circle;
 mod copy;
 mod floor;
 mod follows;
 mod index;
+mod keyring;
 mod lines;
 mod links;
+mod lock;
+mod memory;
 mod migrate;
 mod needle;
+mod pages;
 mod query;
 #[cfg(test)]
 mod query_tests;
 mod record;
 mod runs;
+mod sealed;
 mod snapshot;
 mod tables;
 mod verify;
@@ -27,15 +33,22 @@ mod view;
 mod writer;
 
 pub use addresses::Remembered;
+pub use keyring::{BackupHead, Keyring, Slot, Stretched, Unsealed};
+pub use memory::SharedMemory;
+pub use pages::{LockedDisk, noise};
 pub use query::{Hit, Order, Query, Received};
 pub use record::State;
 pub use snapshot::Held;
 
 pub(crate) use chain::{NewEntry, Restored, Stored, log_hash};
-pub(crate) use index::{Indexed, advance, heads_of, is_due, rebuild};
-pub(crate) use links::{THEY, WE};
+pub(crate) use floor::OPENED;
+pub(crate) use index::{Indexed, advance, has_work, heads_of, rebuild};
+pub(crate) use links::{LinkRow, THEY, WE};
 pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
+pub(crate) use sealed::{
+    ContactRow, ConversationRow, EpochRow, EpochState, Latest, OwnEpoch, OwnPrekey, SaidRow,
+};
 pub(crate) use snapshot::{ALL_PLACES, Snapshot};
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};
 pub(crate) use verify::compare;
@@ -45,10 +58,12 @@ pub(crate) use writer::{ENTRY_COST, FEED_COST, Gives, Writer};
 pub(crate) use redb::StorageBackend;
 use redb::{Builder, CompactionError, Database};
 
+use crate::key::Seed;
 use crate::time::{Known, KnownClock, Now};
+use lock::LockFile;
 
 /// Version of the store's layout that this program writes.
-pub const STORE_VERSION: u64 = 4;
+pub const STORE_VERSION: u64 = 5;
 
 /// The mark of a backup: whoever opens it goes on in a new feed.
 pub(crate) const BACKUP: &str = "backup";
@@ -138,6 +153,9 @@ from_redb!(
 pub(crate) struct Store {
     db: Database,
     clock: KnownClock,
+    /// The file for the key that locks what is to be forgotten, and the key.
+    lock_file: Option<LockFile>,
+    lock: Option<Seed>,
     /// The version that the store had when it was opened, if it was an earlier one.
     pub(crate) upgraded_from: Option<u64>,
 }
@@ -151,7 +169,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
         let clock = KnownClock::new(now);
-        Ok(Self { db, clock, upgraded_from: None })
+        Ok(Self { db, clock, lock_file: None, lock: None, upgraded_from: None })
     }
 
     /// Opens a store that was made before, of this version or an earlier one.
@@ -206,7 +224,8 @@ impl Store {
     }
 
     fn of(db: Database, now: Now) -> Result<Self, StoreError> {
-        let mut store = Self { db, clock: KnownClock::new(now), upgraded_from: None };
+        let clock = KnownClock::new(now);
+        let mut store = Self { db, clock, lock_file: None, lock: None, upgraded_from: None };
         let found = store.snapshot()?.version()?;
         if found < STORE_VERSION {
             migrate::migrate(&store.db, found)?;
@@ -225,17 +244,22 @@ impl Store {
     ) -> Result<T, E> {
         let known = self.clock.advance(now);
         let txn = self.db.begin_write().map_err(StoreError::from)?;
-        let mut writer = Writer::begin(&txn, now, known)?;
+        let lock = (self.lock_file.as_ref(), self.lock.clone());
+        let mut writer = Writer::begin(&txn, now, known, lock)?;
         let value = step(&mut writer)?;
+        let lock = writer.lock.clone();
         writer.finish(&self.clock)?;
         txn.commit().map_err(StoreError::from)?;
+        self.lock = lock;
         Ok(value)
     }
 
     /// Takes a snapshot to read from.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         use redb::ReadableDatabase;
-        Ok(Snapshot::new(self.db.begin_read()?, self.clock.known()))
+        let mut snapshot = Snapshot::new(self.db.begin_read()?, self.clock.known());
+        snapshot.lock.clone_from(&self.lock);
+        Ok(snapshot)
     }
 
     /// Known time at the last step.

@@ -635,7 +635,9 @@ impl<'a> Search<'a> {
                 let payload = self.payloads.get((feed, seq))?;
                 look(payload.as_ref().map(redb::AccessGuard::value))
             }
-            State::Expired | State::Ended | State::Retracted | State::Evicted => look(None),
+            State::Expired | State::Ended | State::Retracted | State::Evicted | State::Deleted => {
+                look(None)
+            }
         }))
     }
 

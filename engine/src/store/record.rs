@@ -33,11 +33,20 @@ pub enum State {
     Retracted,
     /// Dropped to stay within a quota; not wanted again.
     Evicted,
+    /// Dropped for good: the user deleted it here.
+    Deleted,
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Here, Self::Apart, Self::Expired, Self::Ended, Self::Retracted, Self::Evicted];
+    const ALL: [Self; 7] = [
+        Self::Here,
+        Self::Apart,
+        Self::Expired,
+        Self::Ended,
+        Self::Retracted,
+        Self::Evicted,
+        Self::Deleted,
+    ];
 
     const fn code(self) -> u8 {
         match self {
@@ -47,12 +56,13 @@ impl State {
             Self::Ended => 3,
             Self::Retracted => 4,
             Self::Evicted => 5,
+            Self::Deleted => 6,
         }
     }
 
     /// Whether nothing brings the payload back.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Ended | Self::Retracted)
+        matches!(self, Self::Ended | Self::Retracted | Self::Deleted)
     }
 
     /// The word for it in listings.
@@ -63,6 +73,7 @@ impl State {
             Self::Expired | Self::Ended => "expired",
             Self::Retracted => "retracted",
             Self::Evicted => "evicted",
+            Self::Deleted => "deleted",
         }
     }
 }

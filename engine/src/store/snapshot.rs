@@ -1,17 +1,18 @@
 //! Reading the store: one moment of it, whatever is written meanwhile.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableError};
 
 use crate::codec::Decoder;
 use crate::entry::{ChainHasher, EntryId};
-use crate::key::{AccountId, Digest, FeedId, Signature};
+use crate::key::{AccountId, Digest, FeedId, Seed, Signature};
 use crate::policy::Quotas;
 use crate::store::record::{Kept, Record, State};
 use crate::store::tables::{
-    ARRIVALS, Arrival, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HELD_ORDER, HOLES,
-    LEDGER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS,
+    ARRIVALS, Arrival, DELETED, DEVICES, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow, HELD_ORDER,
+    HOLES, LEDGER, LOG, META, PAYLOADS, PEER_HEADS, PEERS, PETNAMES, PROGRESS, PeerRow, RECORDS,
     RELATIONS, SECRETS, VIAS,
 };
 use crate::store::view::{Done, STATE};
@@ -22,11 +23,13 @@ use crate::time::{Known, KnownClock, Now};
 /// Every place of every feed: feed number and seq.
 pub(crate) const ALL_PLACES: Range<(u32, u64)> = (0, 0)..(u32::MAX, 0);
 
-/// One moment of the store.
-#[derive(Debug)]
+/// One moment of the store, which several may look at.
+#[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    pub(crate) txn: ReadTransaction,
+    pub(crate) txn: Arc<ReadTransaction>,
     known: Known,
+    /// The key that locks what is to be forgotten, where it stands outside the store.
+    pub(super) lock: Option<Seed>,
 }
 
 /// An entry as this node holds it.
@@ -59,8 +62,8 @@ pub struct Held {
 }
 
 impl Snapshot {
-    pub(crate) const fn new(txn: ReadTransaction, known: Known) -> Self {
-        Self { txn, known }
+    pub(crate) fn new(txn: impl Into<Arc<ReadTransaction>>, known: Known) -> Self {
+        Self { txn: txn.into(), known, lock: None }
     }
 
     /// The version of the layout, if this program knows it.
@@ -177,16 +180,25 @@ impl Snapshot {
 
     /// The feed that this device writes.
     pub(crate) fn own_row(&self) -> Result<FeedRow, StoreError> {
+        self.row(self.own_number()?)
+    }
+
+    /// The number of the own feed.
+    pub(crate) fn own_number(&self) -> Result<u32, StoreError> {
         let damaged = || StoreError::Damaged { what: "the own feed" };
         let own = self.meta("own")?.ok_or_else(damaged)?;
-        let number = u32::from_be_bytes(own.try_into().map_err(|_| damaged())?);
-        self.row(number)
+        Ok(u32::from_be_bytes(own.try_into().map_err(|_| damaged())?))
     }
 
     /// The quotas that hold.
     pub(crate) fn quotas(&self) -> Result<Quotas, StoreError> {
         let row = self.meta("quotas")?;
         row.map_or_else(|| Ok(Quotas::default()), |row| decode_quotas(&row))
+    }
+
+    /// How many payloads the user deleted.
+    pub(crate) fn deleted(&self) -> Result<u64, StoreError> {
+        Ok(self.txn.open_table(DELETED)?.len()?)
     }
 
     /// Standing of a device with an account: 1 added, 2 revoked.

@@ -31,6 +31,8 @@ pub(crate) const EXPIRIES: TableDefinition<'_, (u64, u32, u64), ()> =
 /// (feed, seq of the retraction, first seq) to the last seq of a retracted range.
 pub(crate) const RETRACTIONS: TableDefinition<'_, (u32, u64, u64), u64> =
     TableDefinition::new("retractions");
+/// (feed, seq) of entries whose payloads the user deleted.
+pub(crate) const DELETED: TableDefinition<'_, (u32, u64), ()> = TableDefinition::new("deleted");
 /// Position to [`Arrival`].
 pub(crate) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 /// (feed, last seq) to (first seq, position) of an arrival of entries.

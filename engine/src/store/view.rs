@@ -100,6 +100,9 @@ pub(super) const fn kind_and_time(content: &Content) -> (u64, Option<u64>) {
         Content::Device(_) => (7, None),
         Content::Receipt(receipt) => (8, Some(receipt.time)),
         Content::Retraction(_) => (9, None),
+        Content::Prekey(_) => (10, None),
+        Content::Part(_) => (11, None),
+        Content::Sealed(_) => (16, None),
         Content::Unknown { kind } => (*kind, None),
     }
 }

@@ -10,12 +10,13 @@ use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::codec::{Decoder, Encoder};
 use crate::entry::ChainHasher;
-use crate::key::FeedId;
+use crate::key::{FeedId, Seed};
 use crate::policy::{Carrier, CarryClass, Quotas};
 use crate::store::follows::{FOLLOWS, REACHED};
+use crate::store::lock::LockFile;
 use crate::store::record::Tail;
 use crate::store::tables::{
-    ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow,
+    ARRIVALS, Arrival, CARRIER_IDS, CARRIERS, DELETED, EXPIRIES, FEED_IDS, FEEDS, FORKS, FeedRow,
     HELD_ORDER, HOLES, LEDGER, LEDGER_ORDER, LOG, META, PAYLOADS, RECORDS, RETRACTIONS, VIA_IDS,
     VIAS,
 };
@@ -127,6 +128,9 @@ pub(crate) struct Writer<'t> {
     giving: Option<u32>,
     /// Whether whom the followed follow has changed.
     pub(crate) regroup: bool,
+    /// The file for the key that locks what is to be forgotten, and the key.
+    pub(super) lock_file: Option<&'t LockFile>,
+    pub(super) lock: Option<Seed>,
 }
 
 /// The record being filled.
@@ -148,6 +152,7 @@ impl<'t> Writer<'t> {
         txn: &'t WriteTransaction,
         now: Now,
         known: Known,
+        (lock_file, lock): (Option<&'t LockFile>, Option<Seed>),
     ) -> Result<Self, StoreError> {
         let meta = txn.open_table(META)?;
         let heads = match meta.get("heads")? {
@@ -170,6 +175,8 @@ impl<'t> Writer<'t> {
             arrival: None,
             giving: None,
             regroup: false,
+            lock_file,
+            lock,
         })
     }
 
@@ -197,6 +204,7 @@ impl<'t> Writer<'t> {
         self.txn.open_table(HOLES)?;
         self.txn.open_table(EXPIRIES)?;
         self.txn.open_table(RETRACTIONS)?;
+        self.txn.open_table(DELETED)?;
         self.txn.open_table(VIAS)?;
         self.txn.open_table(VIA_IDS)?;
         self.txn.open_table(FORKS)?;
@@ -214,6 +222,7 @@ impl<'t> Writer<'t> {
         self.txn.open_table(super::tables::PEER_HEADS)?;
         self.txn.open_table(super::tables::SECRETS)?;
         self.txn.open_table(super::tables::PROGRESS)?;
+        super::sealed::found(self.txn)?;
         index::found(self.txn)
     }
 

@@ -2,7 +2,7 @@
 //! are opened again.
 
 use thistle_engine::key::Seed;
-use thistle_engine::limits::{ADDRESS_BYTES, REMEMBERED_ADDRESSES};
+use thistle_engine::limits::{ADDRESS_BYTES, LINK_KEY_DAYS, REMEMBERED_ADDRESSES};
 use thistle_engine::{FileBackend, Node, Remembered};
 
 use crate::common::{CACHE, Device, account, setup, start};
@@ -14,21 +14,28 @@ fn key(number: u64) -> [u8; 32] {
 }
 
 fn met(number: u64, address: &str) -> Remembered {
-    Remembered { key: key(number), address: address.to_owned() }
+    Remembered { key: key(number), address: address.to_owned(), with: None }
 }
 
 #[test]
-fn the_link_key_is_the_same_after_opening_and_not_the_feed() {
+fn the_link_key_stays_for_a_week_and_no_longer_and_is_not_the_feed() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let disk = || FileBackend::new(file.reopen().unwrap()).unwrap();
     let seed = Seed::new([1; 32]);
-    let node = Node::create(disk(), &account(1), setup("Ana"), seed, start()).unwrap();
-    let (secret, feed) = (node.link_secret(), node.me().unwrap().feed);
+    let mut node = Node::create(disk(), &account(1), setup("Ana"), seed, start()).unwrap();
+    let (secret, feed) = (node.link_secret(start()).unwrap(), node.me().unwrap().feed);
     drop(node);
-    let node = Node::open(disk(), Seed::new([2; 32]), CACHE, start()).unwrap();
-    assert_eq!(node.link_secret(), secret, "the same for as long as the home lives");
+    let mut node = Node::open(disk(), Seed::new([2; 32]), CACHE, start()).unwrap();
+    let mut later = start();
+    let almost = LINK_KEY_DAYS * 24 * 60 * 60_000 - 60_000;
+    (later.tick, later.wall) = (later.tick + almost, later.wall + almost);
+    assert_eq!(node.link_secret(later).unwrap(), secret);
     assert_ne!(thistle_engine::key::SecretKey::from_seed(&secret).feed(), feed);
-    assert_ne!(Device::new(2).node.link_secret(), secret);
+    assert_ne!(Device::new(2).node.link_secret(start()).unwrap(), secret);
+    (later.tick, later.wall) = (later.tick + 60_000, later.wall + 60_000);
+    let fresh = node.link_secret(later).unwrap();
+    assert_ne!(fresh, secret, "its days are over");
+    assert_eq!(node.link_secret(later).unwrap(), fresh);
 }
 
 #[test]
@@ -36,7 +43,7 @@ fn the_address_met_last_is_remembered_within_a_bound() {
     let mut ana = Device::new(1);
     assert_eq!(ana.reader().peers().unwrap(), []);
     let mut remember = |number, address: &str| {
-        let known = ana.node.remember_peer(start(), &key(number), address).unwrap();
+        let known = ana.node.remember_peer(start(), &key(number), address, None).unwrap();
         (known, ana.reader().peers().unwrap())
     };
     for number in 0..REMEMBERED_ADDRESSES {

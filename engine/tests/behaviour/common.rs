@@ -47,10 +47,16 @@ pub(crate) fn post(text: &str) -> Content {
 impl Device {
     /// A new device of a new person.
     pub(crate) fn new(number: u8) -> Self {
+        Self::carried(number, Carry::Open)
+    }
+
+    /// A new device of a new person, whose feed only some may carry.
+    pub(crate) fn carried(number: u8, carry: Carry) -> Self {
         let name = format!("person {number}");
         let disk = InMemoryBackend::new();
         let seed = Seed::new([number ^ 0x55; 32]);
-        let node = Node::create(disk, &account(number), setup(&name), seed, start());
+        let setup = Setup { carry, ..setup(&name) };
+        let node = Node::create(disk, &account(number), setup, seed, start());
         Self { node: node.unwrap(), now: start(), events: Vec::new() }
     }
 

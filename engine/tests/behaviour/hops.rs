@@ -1,5 +1,6 @@
 //! Whom the followed publicly follow is carried as followed, as many hops on as the user wants.
 
+use thistle_engine::Input;
 use thistle_engine::content::{Content, Ranges, Relation, RelationState};
 use thistle_engine::key::FeedId;
 use thistle_engine::limits::{FOLLOWS_READ, HOPS, REACHED_FEEDS};
@@ -82,6 +83,22 @@ fn what_is_taken_back_counts_no_more() {
     bo.node.write(bo.now, &taken_back, 0).unwrap();
     meet(&mut ana, &mut bo).clean();
     assert_eq!(class(&ana, &feed), Some(CarryClass::Stranger));
+    ana.check();
+}
+
+#[test]
+fn a_follow_that_is_over_counts_no_more() {
+    let [mut ana, mut bo, cy, _] = chain();
+    ana.read(&cy.bundle_all());
+    let relation = Relation { time: 0, feed: cy.feed(), state: RelationState::Follow };
+    tell(&mut bo, cy.feed(), RelationState::None);
+    bo.node.write(bo.now, &Content::Relation(relation), 2).unwrap();
+    ana.read(&bo.bundle_all());
+    assert_eq!(class(&ana, &cy.feed()), Some(CarryClass::Followed));
+    ana.now.tick += 3 * 3_600_000;
+    ana.now.wall += 3 * 3_600_000;
+    ana.node.handle(ana.now, Input::Idle).unwrap();
+    assert_eq!(class(&ana, &cy.feed()), Some(CarryClass::Stranger));
     ana.check();
 }
 

@@ -13,42 +13,53 @@ use thistle_engine::{Event, Input, Output, SessionEnding, SessionFault, SessionR
 use crate::common::Device;
 use crate::meet::meet;
 
-/// A peer that says what it likes to a device that was dialled.
-struct Peer<'a> {
-    device: &'a mut Device,
-    link: u64,
+/// A peer that says what it likes to a device.
+pub(crate) struct Peer<'a> {
+    pub(crate) device: &'a mut Device,
+    pub(crate) link: u64,
     /// All that the device said.
-    heard: Vec<u8>,
-    report: Option<SessionReport>,
-    takes: bool,
+    pub(crate) heard: Vec<u8>,
+    pub(crate) report: Option<SessionReport>,
+    pub(crate) takes: bool,
 }
 
 impl<'a> Peer<'a> {
-    fn dial(device: &'a mut Device, known: bool) -> Self {
-        let link = 7;
-        let (peer, binding, via) = ([66; 32], &[7; 32], "a meeting");
-        let input = Input::LinkOpened { link, opener: false, peer, binding, known, via };
+    pub(crate) fn dial(device: &'a mut Device, known: bool) -> Self {
+        Self::meet(device, false, known, &[7; 32])
+    }
+
+    /// A link to a device: whether the device opened it, whether it knows the peer, what both ends know.
+    pub(crate) fn meet(
+        device: &'a mut Device,
+        opener: bool,
+        known: bool,
+        binding: &[u8; 32],
+    ) -> Self {
+        let (link, peer, via) = (7, [66; 32], "a meeting");
+        let input = Input::LinkOpened { link, opener, peer, binding, known, via };
         device.node.handle(device.now, input).unwrap();
-        Self { device, link, heard: Vec::new(), report: None, takes: true }
+        let mut peer = Self { device, link, heard: Vec::new(), report: None, takes: true };
+        peer.listen();
+        peer
     }
 
     /// A peer that has greeted already.
-    fn greeted(device: &'a mut Device, known: bool) -> Self {
+    pub(crate) fn greeted(device: &'a mut Device, known: bool) -> Self {
         let mut peer = Self::dial(device, known);
         peer.greet();
         peer
     }
 
-    fn greet(&mut self) {
+    pub(crate) fn greet(&mut self) {
         let greeting = Greeting { first: 1, last: VERSION, features: 0, tags: &[1; 1_024] };
         self.say(&Sentence::Greeting(greeting));
     }
 
-    fn say(&mut self, sentence: &Sentence<'_>) {
+    pub(crate) fn say(&mut self, sentence: &Sentence<'_>) {
         self.raw(&sentence.encode());
     }
 
-    fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         for bytes in bytes.chunks(1 << 16) {
             let input = Input::LinkBytes { link: self.link, bytes };
             self.device.node.handle(self.device.now, input).unwrap();
@@ -56,7 +67,7 @@ impl<'a> Peer<'a> {
         }
     }
 
-    fn listen(&mut self) {
+    pub(crate) fn listen(&mut self) {
         loop {
             let mut sent = false;
             while let Some(output) = self.device.node.poll() {
@@ -79,14 +90,14 @@ impl<'a> Peer<'a> {
     }
 
     /// Lets time pass.
-    fn pass(&mut self, milliseconds: u64) {
+    pub(crate) fn pass(&mut self, milliseconds: u64) {
         self.device.now.tick += milliseconds;
         self.device.now.wall += milliseconds;
         self.device.node.handle(self.device.now, Input::Idle).unwrap();
         self.listen();
     }
 
-    fn fault(&self) -> SessionFault {
+    pub(crate) fn fault(&self) -> SessionFault {
         match self.report.map(|report| report.ending) {
             Some(SessionEnding::Fault(fault)) => fault,
             other => panic!("{other:?}"),
@@ -94,13 +105,13 @@ impl<'a> Peer<'a> {
     }
 
     /// Tells a state over some items.
-    fn tell_state(&mut self, count: u64, digest: u64) {
+    pub(crate) fn tell_state(&mut self, count: u64, digest: u64) {
         let state = State { digest, count, tag: [0; 8], memory: None, counters: None };
         self.say(&Sentence::State(state));
     }
 
     /// The frames that the device said.
-    fn frames(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn frames(&self) -> Vec<Vec<u8>> {
         let mut frames = Frames::default();
         frames.push(&self.heard);
         let mut all = Vec::new();
@@ -110,7 +121,17 @@ impl<'a> Peer<'a> {
         all
     }
 
-    fn kinds(&self) -> Vec<u64> {
+    /// What a device gives to somebody who holds nothing: the frames that carry entries.
+    pub(crate) fn all_of(device: &'a mut Device, known: bool) -> Vec<Vec<u8>> {
+        let mut peer = Self::greeted(device, known);
+        peer.tell_state(0, 0);
+        peer.say(&Sentence::Compare(&[0x81, 22]));
+        let mut frames = peer.frames();
+        frames.retain(|frame| matches!(frame[1], 1 | 2));
+        frames
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<u64> {
         self.frames().iter().map(|frame| Sentence::decode(frame).unwrap().kind()).collect()
     }
 }
@@ -123,7 +144,7 @@ fn device() -> Device {
 }
 
 /// Another one can meet the device as if nothing had happened.
-fn serves_others(device: &mut Device) {
+pub(crate) fn serves_others(device: &mut Device) {
     let mut other = Device::new(9);
     other.write("is it all right?");
     meet(device, &mut other).clean();
@@ -292,11 +313,7 @@ fn strangers_bring_no_more_than_is_taken_in_an_hour() {
     let mut author = Device::new(2);
     let bulk = "b".repeat(16_000);
     author.write_many((0..200).map(|number| format!("{number} {bulk}")));
-    let mut peer = Peer::greeted(&mut author, true);
-    peer.tell_state(0, 0);
-    peer.say(&Sentence::Compare(&[0x81, 22]));
-    let frames: Vec<Vec<u8>> =
-        peer.frames().into_iter().filter(|frame| matches!(frame[1], 1 | 2)).collect();
+    let frames = Peer::all_of(&mut author, true);
     let mut device = Device::new(1);
     let bring = |device: &mut Device, known| {
         let mut peer = Peer::greeted(device, known);
@@ -334,10 +351,7 @@ fn strangers_bring_no_more_than_is_taken_in_an_hour() {
 fn a_segment_with_a_wrong_middle_is_refused() {
     let (mut ana, mut bo) = (device(), Device::new(2));
     let feed = ana.feed();
-    let mut peer = Peer::greeted(&mut ana, false);
-    peer.tell_state(0, 0);
-    peer.say(&Sentence::Compare(&[0x81, 22]));
-    let frames = peer.frames();
+    let frames = Peer::all_of(&mut ana, false);
     let segment = frames.iter().find(|frame| frame[1] == 1).unwrap();
     for at in [40, segment.len() / 2, segment.len() - 3] {
         let mut wrong = segment.clone();
@@ -354,22 +368,40 @@ fn a_segment_with_a_wrong_middle_is_refused() {
 #[test]
 fn replays_without_end_are_ended() {
     let (mut ana, mut bo) = (device(), Device::new(2));
-    let mut peer = Peer::greeted(&mut ana, true);
-    peer.tell_state(0, 0);
-    peer.say(&Sentence::Compare(&[0x81, 22]));
-    let segments: Vec<Vec<u8>> = peer.frames().into_iter().filter(|frame| frame[1] == 1).collect();
-    let mut peer = Peer::greeted(&mut bo, true);
+    let segments = segments_of(&mut ana);
+    repeats_are_ended(&mut bo, &segments);
+}
+
+#[test]
+fn segments_without_their_beginning_are_not_taken_without_end() {
+    let (mut ana, mut bo) = (device(), Device::new(2));
+    let segments = segments_of(&mut ana);
+    let headless: Vec<Vec<u8>> = segments.into_iter().skip(1).collect();
+    assert!(headless.len() > 1);
+    repeats_are_ended(&mut bo, &headless);
+    assert!(bo.export(&ana.feed()).is_empty());
+}
+
+fn segments_of(device: &mut Device) -> Vec<Vec<u8>> {
+    let mut segments = Peer::all_of(device, true);
+    segments.retain(|frame| frame[1] == 1);
+    segments
+}
+
+/// Says the same again and again, until the session ends.
+fn repeats_are_ended(device: &mut Device, segments: &[Vec<u8>]) {
+    let mut peer = Peer::greeted(device, true);
     peer.tell_state(1, 1);
     let mut bytes = 0;
     while peer.report.is_none() {
-        for segment in &segments {
+        for segment in segments {
             peer.say(&Sentence::Carried(Frame::Segment(segment)));
             bytes += segment.len() as u64;
         }
         assert!(bytes < 4 * REPEATED_BYTES);
     }
     assert_eq!(peer.fault(), SessionFault::Repeats);
-    serves_others(&mut bo);
+    serves_others(device);
 }
 
 #[test]

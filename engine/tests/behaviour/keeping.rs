@@ -12,14 +12,14 @@ use thistle_engine::{Event, FeedInfo, Node, Output, Query, Reader, StorageBacken
 
 /// A disk in memory. Its clones are the same disk.
 #[derive(Debug, Clone, Default)]
-struct Disk(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Disk(Arc<Mutex<Vec<u8>>>);
 
 impl Disk {
     fn of(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(bytes)))
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -18,11 +18,14 @@ pub(crate) struct Way {
     pub(crate) cut: usize,
     /// What both ends of the connection know.
     pub(crate) binding: [u8; 32],
+    /// Whose tags get lost on the way, as if there had been no room for them: the dialler's, or the
+    /// other's.
+    pub(crate) blank: Option<bool>,
 }
 
 impl Default for Way {
     fn default() -> Self {
-        Self { knows: true, is_known: true, cut: usize::MAX, binding: [7; 32] }
+        Self { knows: true, is_known: true, cut: usize::MAX, binding: [7; 32], blank: None }
     }
 }
 
@@ -114,6 +117,12 @@ impl<'a> End<'a> {
     }
 }
 
+/// Takes the tags out of the greeting with which bytes begin.
+fn blank(bytes: &mut [u8]) {
+    let tags = bytes.windows(3).position(|at| at == [0x59, 4, 0]).unwrap() + 3;
+    bytes[tags..tags + 1_024].fill(0xaa);
+}
+
 /// Lets two devices meet.
 pub(crate) fn meet(dialler: &mut Device, other: &mut Device) -> Met {
     meet_by(dialler, other, Way::default())
@@ -138,7 +147,10 @@ pub(crate) fn meet_as(
     for _ in 0..1_000_000 {
         ends.iter_mut().for_each(End::collect);
         if let Some(from) = (0..2).find(|end| !ends[*end].out.is_empty()) {
-            let Some(bytes) = ends[from].out.pop_front() else { continue };
+            let Some(mut bytes) = ends[from].out.pop_front() else { continue };
+            if way.blank == Some(from == 0) && !said.iter().any(|said| said.0 == (from == 0)) {
+                blank(&mut bytes);
+            }
             let turns = said.last().is_none_or(|said| said.0 != (from == 0));
             if turns && said.len() == way.cut {
                 for end in &mut ends {

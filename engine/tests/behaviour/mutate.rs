@@ -10,7 +10,7 @@ const FILES: [&str; 2] = [
 const CORPUS_BYTES: usize = 6_000;
 
 /// Numbers from a seed: splitmix64.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dice(u64);
 
 impl Dice {

@@ -517,7 +517,7 @@ impl World {
         let request = BundleRequest {
             for_peer: exactly.then(|| self.homes[to].feed()),
             max_bytes: most.map(|most| u64::from(most) + 2_000),
-            feeds: Vec::new(),
+            ..BundleRequest::default()
         };
         let Ok(mut source) = reader.bundle(&request) else { panic!("a bundle can be made") };
         let mut file = Vec::new();

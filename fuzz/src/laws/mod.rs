@@ -166,7 +166,7 @@ fn values(bytes: &[u8]) {
 fn content(bytes: &[u8]) {
     let found = Content::decode(bytes);
     if let Ok(Content::Unknown { kind }) = found {
-        assert!(kind >= 10, "a known type that was not read");
+        assert!(kind >= 12 && kind != 16, "a known type that was not read");
         assert_eq!(is_structural(bytes), kind <= 15);
         return;
     }

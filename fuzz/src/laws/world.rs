@@ -153,7 +153,11 @@ impl Author {
                 let account = &RING.accounts[self.account];
                 Content::Certificate(account.certify(&self.feed(), Carry::Listed))
             }
-            Words::Unknown(kind) => Content::Unknown { kind: 10 + u64::from(*kind % 20) },
+            Words::Unknown(kind) => {
+                // 12 to 15, and from 17 on.
+                let kind = 12 + u64::from(*kind % 20);
+                Content::Unknown { kind: kind + u64::from(kind > 15) }
+            }
             Words::Noise(bytes) => return bytes.to_vec(),
         };
         content.encode()

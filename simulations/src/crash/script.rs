@@ -10,7 +10,7 @@ use super::{Closing, MARK, Moment, post, request};
 use crate::author::{Author, account, bundle, bundle_with, secret};
 use crate::home::{CACHE_BYTES, Home};
 use crate::ledger::{Holdings, Ledger};
-use crate::{Disk, Seed};
+use crate::{Cover, Disk, Seed};
 
 /// Bytes that strangers may take in the run.
 const STRANGER_QUOTA: u64 = 40_000;
@@ -38,7 +38,12 @@ impl Recorder {
         let mut seed = Seed::new(2);
         let mut create = |disk: &Disk, person, name| {
             let setup = Setup { carry: Carry::Open, name: Some(name), cache_bytes: CACHE_BYTES };
-            Node::create(disk.clone(), &account(person), setup, secret(&mut seed), start())
+            let (account, secret) = (account(person), secret(&mut seed));
+            if disk.cover() == Cover::None {
+                return Node::create(disk.clone(), &account, setup, secret, start());
+            }
+            let sealed = disk.sealed(false).map_err(|_| StoreError::Empty)?;
+            Node::create(sealed, &account, setup, secret, start())
         };
         let other = Disk::default();
         let (node, friend) = (create(&disk, 1, "Ana")?, create(&other, 2, "Bo")?);

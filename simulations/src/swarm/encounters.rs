@@ -4,7 +4,7 @@
 //! world that its seed always was. While links are open time passes by milliseconds; a piece on its
 //! way takes its time, and pieces of different links overtake each other.
 
-use thistle_engine::key::SecretKey;
+use thistle_engine::key::{Context, derive};
 use thistle_engine::limits::SILENCE_MS;
 use thistle_engine::policy::CarryClass;
 use thistle_engine::{Event, Input, Output, SessionEnding, SessionReport, WriteError};
@@ -112,8 +112,9 @@ impl Swarm {
 
     /// The key by which a device is known on links.
     fn link_key(&self, at: usize) -> Option<[u8; 32]> {
-        let secret = self.home(at)?.node.link_secret();
-        Some(*SecretKey::from_seed(&secret).feed().as_bytes())
+        // The same for as long as the device writes the same feed.
+        let feed = self.home(at)?.node.me().ok()?.feed;
+        Some(derive(Context::LinkKey, feed.as_bytes()))
     }
 
     /// Something else than its links happens to a device.

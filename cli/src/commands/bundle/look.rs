@@ -29,7 +29,7 @@ const FEEDS: usize = 131_072;
 
 /// What was found in a file.
 #[derive(Default)]
-struct Contents {
+pub(crate) struct Contents {
     opening: Option<Opening>,
     stated: bool,
     heads: u64,
@@ -69,7 +69,14 @@ pub(crate) fn show(
 fn show_file(path: &Path, streams: &mut Streams) -> Result<bool, CliError> {
     let shown = path.to_string_lossy();
     let mut contents = Contents::default();
-    let ending = match look(path, &shown, &mut contents, streams) {
+    let mut told = 0;
+    let mut tell = |offset, why: String| {
+        told += 1;
+        if told <= TOLD {
+            streams.note(&format!("refused: {shown} at byte {offset}: {why}"));
+        }
+    };
+    let ending = match look(path, &mut contents, &mut tell) {
         Ok(ending) => ending,
         Err(error) => {
             streams.note(&format!("refused: {shown}: {error}"));
@@ -87,11 +94,17 @@ fn show_file(path: &Path, streams: &mut Streams) -> Result<bool, CliError> {
     Ok(ending.fault.is_none() && contents.refused == 0)
 }
 
+/// What is in a file, if it is a plain bundle.
+pub(crate) fn contents(path: &Path) -> io::Result<Option<Contents>> {
+    let mut contents = Contents::default();
+    look(path, &mut contents, &mut |_, _| {})?;
+    Ok(contents.opening.is_some().then_some(contents))
+}
+
 fn look(
     path: &Path,
-    shown: &str,
     contents: &mut Contents,
-    streams: &mut Streams,
+    refused: &mut dyn FnMut(u64, String),
 ) -> io::Result<Ending> {
     let mut file = File::open(path)?;
     let mut reader = FileReader::new();
@@ -109,9 +122,7 @@ fn look(
             let offset = found.offset;
             if let Err(why) = contents.take(found) {
                 contents.refused += 1;
-                if contents.refused <= TOLD {
-                    streams.note(&format!("refused: {shown} at byte {offset}: {why}"));
-                }
+                refused(offset, why);
             }
         }
     }
@@ -170,6 +181,17 @@ impl Contents {
             feed.name = name.or(feed.name.take());
         }
         Ok(())
+    }
+
+    /// Who made it.
+    pub(crate) fn maker(&self) -> Option<FeedId> {
+        self.opening.as_ref().map(|opening| opening.maker)
+    }
+
+    /// Its feeds: how many entries of each, and the name of its author if that is in it.
+    pub(crate) fn feeds(&self) -> Vec<(FeedId, u64, Option<String>)> {
+        let feed = |(id, feed): (&FeedId, &InFeed)| (*id, feed.entries, feed.name.clone());
+        self.feeds.iter().map(feed).collect()
     }
 
     fn entries(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bundle::{Frame, Want, What, framed};
 use crate::entry::window;
-use crate::key::FeedId;
+use crate::key::{FeedId, keyed, short_of};
 use crate::limits::{UNACKED_BYTES, UNACKED_NODE_BYTES};
 use crate::node::Node;
 use crate::node::meeting::{Meeting, Stop};
@@ -38,7 +38,7 @@ impl Node {
             meeting.say_encoded(&framed(bytes), true);
         }
         let snapshot = self.store.snapshot()?;
-        let mut jobs: Vec<(u8, Job)> = Vec::new();
+        let mut jobs: Vec<(u64, Job)> = Vec::new();
         for difference in &step.differences {
             let number =
                 meeting.scope.as_ref().and_then(|(_, numbers)| numbers.get(difference.item));
@@ -49,10 +49,10 @@ impl Node {
                 continue;
             };
             for job in answer(&snapshot, number, &row, difference)? {
-                jobs.push((row.class.code(), job));
+                jobs.push((meeting.rank(&row), job));
             }
         }
-        jobs.sort_by_key(|(class, _)| *class);
+        jobs.sort_by_key(|(rank, _)| *rank);
         meeting.jobs.extend(jobs.into_iter().map(|(_, job)| job));
         Ok(())
     }
@@ -89,6 +89,15 @@ impl Node {
 }
 
 impl Meeting {
+    /// In which order feeds are sent: to who is known as they count here, to a stranger in one that
+    /// tells nothing of how they count.
+    fn rank(&self, row: &FeedRow) -> u64 {
+        if self.known {
+            return u64::from(row.class.code());
+        }
+        u64::from_be_bytes(short_of(&keyed(&self.key, row.id.as_bytes())))
+    }
+
     /// Tells what came here after a place in our log, if the place is one; a payload that came after
     /// its entry is asked for by who lacks it.
     pub(super) fn give_news(&mut self, snapshot: &Snapshot, after: Place) -> Result<(), Stop> {

@@ -1,6 +1,7 @@
 //! What became of a session, in words and numbers for the driver.
 
 use crate::codec::DecodeError;
+use crate::key::AccountId;
 use crate::node::Fault;
 use crate::reconcile::ReconcileError;
 use crate::session::VERSION;
@@ -8,6 +9,8 @@ use crate::session::VERSION;
 /// What became of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionReport {
+    /// The contact that was recognised, or this person itself on another device.
+    pub with: Option<AccountId>,
     /// Entries sent.
     pub sent: u64,
     /// Entries that are new here.
@@ -44,6 +47,9 @@ pub enum SessionEnding {
     /// Strangers have brought as much as they may in an hour.
     #[error("strangers have brought as much as is taken from them in an hour")]
     Enough,
+    /// The other side is no contact, and this node meets nobody else.
+    #[error("the other side is no contact, and this home meets contacts only")]
+    NoContact,
     /// The other side speaks other versions only.
     #[error("the other side speaks session versions {first} to {last}, this program {VERSION}")]
     Version {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::content::Carry;
-use crate::key::{Context, keyed, short_of};
+use crate::key::{keyed, short_of};
 use crate::limits::{SCOPE_FEEDS, SESSION_ROUNDS, WANTS};
 use crate::node::Node;
 use crate::node::meeting::{Meeting, SessionFault, Stage, Stop};
@@ -43,15 +42,15 @@ impl Node {
             let row = snapshot.link(&meeting.peer)?;
             let cursor = row.theirs;
             let (revision, known) = (snapshot.revision()?, row.revision);
-            Some(Memory { here: meeting.place, cursor, revision, known })
+            let log = meeting.recognised.account().map(|with| self.log_name(&with));
+            Some(Memory { here: meeting.place, cursor, revision, known, log })
         } else {
             None
         };
-        let tag = self.seed.derive(Context::Greeting, &[&meeting.key[..], b"answer"].concat());
         let state = State {
             digest: scope.digest(),
             count: scope.count(),
-            tag: short_of(tag.expose()),
+            tag: self.answer(meeting),
             memory,
             counters: counters.then(|| scope.counters().encode()),
         };
@@ -70,8 +69,17 @@ impl Node {
             return Err(SessionFault::OutOfTurn { kind: 9 }.into());
         }
         let first = meeting.heard.replace(state.clone()).is_none();
+        let recognised = self.hear_answer(meeting, &state)?;
+        meeting.expect_open()?;
+        if recognised && !meeting.opener {
+            // What was told before was for a stranger.
+            meeting.make_scope(&self.store.snapshot()?)?;
+        }
         match &state.memory {
-            Some(memory) if meeting.known => self.note_revision(now, meeting, memory)?,
+            Some(memory) if meeting.known => {
+                self.note_log(now, meeting, memory)?;
+                self.note_revision(now, meeting, memory)?;
+            }
             None if meeting.known && first => self.leave_out_own(meeting)?,
             _ => {}
         }
@@ -125,7 +133,8 @@ impl Node {
         // What it leaves out for our sake it left out by a policy that is no more.
         let revision = snapshot.revision()?;
         let known = state.memory.and_then(|memory| memory.known);
-        let stale = known.is_some_and(|known| known != revision);
+        // And what it told was for a stranger, if it does not know yet who this is.
+        let stale = known.is_some_and(|known| known != revision) || meeting.is_unanswered();
         let same = meeting.is_same(state) && !stale;
         let cursor = memory.and_then(|memory| memory.cursor);
         if same {
@@ -289,8 +298,9 @@ impl Meeting {
 
     /// Whether the peer may hear of a feed.
     pub(super) fn may_offer(&self, row: &FeedRow) -> bool {
-        let open = row.origin.is_some_and(|origin| origin.carry == Carry::Open);
-        open && row.branch == 0 && row.head() > 0 && !self.left_out.contains(&row.id)
+        let may_hear = |origin| self.recognised.may_hear(&row.id, &origin);
+        let is_whole = row.branch == 0 && row.head() > 0;
+        is_whole && row.origin.is_some_and(may_hear) && !self.left_out.contains(&row.id)
     }
 
     fn is_same(&self, state: &State) -> bool {

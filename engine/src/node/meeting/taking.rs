@@ -10,7 +10,8 @@ use crate::limits::{DECLINED_PER_FRAME, REPEATED_BYTES, STAGED_BYTES, STRANGER_H
 use crate::node::meeting::giving::Job;
 use crate::node::meeting::{Meeting, SessionEnding, SessionFault, Stop};
 use crate::node::piece::{Piece, Taken};
-use crate::node::{Event, Node, SETTLE_BYTES, retire_if_due};
+use crate::node::{Event, Node, SETTLE_BYTES};
+use crate::own::retire_if_due;
 use crate::policy::Carrier;
 use crate::reader::PAYLOADS_A_WANT;
 use crate::session::{Sentence, State};
@@ -49,7 +50,7 @@ impl Node {
         }
         self.settled = false;
         self.unsettled = self.unsettled.saturating_add(weight);
-        let (me, key, seed, peer) = (self.me, &self.key, &self.seed, meeting.peer);
+        let (me, key, pool, peer) = (self.me, &self.key, &mut self.pool, meeting.peer);
         let clean = meeting.known && !meeting.unclean;
         let (via, known) = (meeting.via.clone(), meeting.known);
         let taken = self.store.write(now, |writer| {
@@ -71,7 +72,7 @@ impl Node {
                     writer.set_link(&peer, &row)?;
                 }
             }
-            retire_if_due(writer, me, key, seed)?;
+            retire_if_due(writer, me, key, pool)?;
             ingest::regroup_if_due(writer)?;
             taken.map(|taken| (taken, moved))
         })?;
@@ -108,6 +109,9 @@ impl Node {
             if let Piece::Segment(segment) = piece {
                 self.answer_fork(meeting, segment)?;
             }
+            if !matches!(outcome, Outcome::New(_) | Outcome::Payload | Outcome::Forked) {
+                meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+            }
             match *outcome {
                 Outcome::New(count) => {
                     meeting.report.received += count;
@@ -123,7 +127,9 @@ impl Node {
                 }
                 Outcome::Known => {
                     meeting.report.duplicates += entries;
-                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
+                    if self.withholds(meeting, &feed)? {
+                        declined.insert(feed);
+                    }
                 }
                 Outcome::Forked => {
                     meeting.moved = true;
@@ -143,17 +149,12 @@ impl Node {
                         headless.insert(feed, segment.last_seq());
                     }
                 }
-                Outcome::Left(Refusal::OtherBranch | Refusal::NoEntry, _) => {
-                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
-                }
+                Outcome::Left(Refusal::OtherBranch | Refusal::NoEntry, _) => {}
                 Outcome::Left(_, _) => {
-                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
                     declined.insert(feed);
                 }
                 // Of a feed that is continued in two ways the peer may hold the other branch.
-                Outcome::Wrong(_) if matches!(piece, Piece::Payload { .. }) => {
-                    meeting.repeated = meeting.repeated.saturating_add(piece.weight());
-                }
+                Outcome::Wrong(_) if matches!(piece, Piece::Payload { .. }) => {}
                 Outcome::Wrong(reject) => {
                     return Err(SessionFault::Piece(reject.into()).into());
                 }
@@ -168,6 +169,18 @@ impl Node {
         self.take_up(now, meeting, held)?;
         let most = meeting.fresh.saturating_add(REPEATED_BYTES);
         if meeting.repeated > most { Err(SessionFault::Repeats.into()) } else { Ok(()) }
+    }
+
+    /// Whether a feed is this person's own, and none of the peer's business any more: a peer that has it
+    /// from before would send it again and again.
+    fn withholds(&self, meeting: &Meeting, feed: &FeedId) -> Result<bool, StoreError> {
+        if meeting.recognised.account().is_none() {
+            return Ok(false);
+        }
+        let snapshot = self.store.snapshot()?;
+        let Some(number) = snapshot.number(feed, 0)? else { return Ok(false) };
+        let origin = snapshot.row(number)?.origin;
+        Ok(origin.is_some_and(|origin| meeting.recognised.is_withheld(feed, &origin)))
     }
 
     /// Answers a segment of a feed that is known as forked with the proof and the other branch, once.

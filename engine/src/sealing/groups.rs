@@ -1,0 +1,254 @@
+//! Groups inside one step of the store: changes that are made and heard, and who is written to.
+//!
+//! A change stands for itself, so a newcomer is handed all of them and comes to the same members as
+//! everybody else. Who may sign for an account is asked of the feeds that are held; a change that was
+//! signed by a feed that is not here yet is put aside until it comes.
+
+use std::collections::BTreeSet;
+
+use crate::ingest;
+use crate::key::{AccountId, Digest, FeedId};
+use crate::limits::{GROUP_ASIDE, GROUP_CHANGES, GROUPS};
+use crate::seal::{Action, Change, Draft, Inner, RosterKind, State, UnverifiedChange, resolve};
+use crate::sealing::{Own, end_epoch, look_at_account, send, voice};
+use crate::store::{ConversationRow, Snapshot, StoreError, Writer};
+
+/// What came of changing a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done; the group's id.
+    Done(Digest),
+    /// This person may not, or it would change nothing.
+    NotAllowed,
+    /// The group is unknown.
+    Unknown,
+    /// There are as many groups as there may be.
+    Full,
+}
+
+fn read(rows: Vec<Vec<u8>>) -> Result<Vec<Change>, StoreError> {
+    // They were checked when they came.
+    let change = |row: &Vec<u8>| UnverifiedChange::decode(row).ok()?.verify(|_, _| true).ok();
+    let damaged = || StoreError::Damaged { what: "a change of a group" };
+    rows.iter().map(|row| change(row).ok_or_else(damaged)).collect()
+}
+
+/// What the changes of a group come to.
+pub(super) fn state(
+    writer: &Writer<'_>,
+    number: u32,
+    group: &Digest,
+) -> Result<Option<State>, StoreError> {
+    Ok(resolve(group, &read(writer.changes(number)?)?))
+}
+
+/// What the changes of a group come to, for a reader.
+pub(crate) fn state_of(
+    snapshot: &Snapshot,
+    number: u32,
+    group: &Digest,
+) -> Result<Option<State>, StoreError> {
+    Ok(resolve(group, &read(snapshot.changes(number)?)?))
+}
+
+/// Makes a change: of a group, or a new one.
+pub(crate) fn change(
+    writer: &mut Writer<'_>,
+    own: &mut Own<'_>,
+    group: Option<Digest>,
+    action: Action,
+) -> Result<Changed, StoreError> {
+    let (account, time) = (own.account(writer)?, writer.now.wall / 1_000);
+    let mut parents = Vec::new();
+    if let Some(group) = &group {
+        let known = writer.conversation(group)?;
+        let Some(state) = known.map(|number| state(writer, number, group)).transpose()?.flatten()
+        else {
+            return Ok(Changed::Unknown);
+        };
+        if !state.permits(&account, &action) {
+            return Ok(Changed::NotAllowed);
+        }
+        parents = state.parents().to_vec();
+        parents.sort_unstable();
+    } else if writer.groups()? >= GROUPS {
+        return Ok(Changed::Full);
+    }
+    let draft = Draft { group, account, parents, action, time };
+    let Ok(change) = draft.sign(own.key) else { return Ok(Changed::NotAllowed) };
+    let id = *change.group();
+    let row = ConversationRow { kind: RosterKind::Group, id, with: None, epoch: None };
+    let number = writer.begin_conversation(&row)?;
+    // Those who are put out hear of it under the keys that they have; what comes after, they do not.
+    let inner = Inner::Change(change.encode());
+    let leaves = matches!(change.action(), Action::Remove(_) | Action::Leave);
+    if leaves {
+        send(writer, own, number, &inner, 0)?;
+    }
+    keep(writer, number, &change)?;
+    // Where the audience is another one, an epoch begins with this, and with all that was changed.
+    if !leaves && send(writer, own, number, &inner, 0)?.is_none() {
+        writer.put_off_change(number, change.id())?;
+    }
+    Ok(Changed::Done(id))
+}
+
+/// Tells of changes that nobody could be told of before.
+pub(super) fn tell_changes(writer: &mut Writer<'_>, own: &mut Own<'_>) -> Result<(), StoreError> {
+    for (number, id, change) in writer.changes_put_off()? {
+        if send(writer, own, number, &Inner::Change(change), 0)?.is_some() {
+            writer.change_told(number, &id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins an epoch of a group, if the conversation is one, in which all of its changes are told.
+pub(super) fn tell_anew(
+    writer: &mut Writer<'_>,
+    own: &mut Own<'_>,
+    number: u32,
+) -> Result<(), StoreError> {
+    let Some(change) = writer.changes(number)?.into_iter().next() else { return Ok(()) };
+    if writer.conversation_row(number)?.kind != RosterKind::Group {
+        return Ok(());
+    }
+    end_epoch(writer, number)?;
+    send(writer, own, number, &Inner::Change(change), 0).map(drop)
+}
+
+/// Takes in a change that was heard in a conversation.
+pub(super) fn take_change(
+    writer: &mut Writer<'_>,
+    number: u32,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let row = writer.conversation_row(number)?;
+    let Ok(unverified) = UnverifiedChange::decode(bytes) else { return Ok(()) };
+    if row.kind != RosterKind::Group || writer.changes(number)?.len() as u64 >= GROUP_CHANGES {
+        return Ok(());
+    }
+    let (id, mut signer) = (*unverified.id(), Ok(None));
+    let change = unverified.verify(|account, feed| {
+        signer = is_device(writer, account, feed);
+        matches!(signer, Ok(Some(true)))
+    });
+    match (signer?, change) {
+        (None, _) => writer.put_change_aside(number, &id, bytes, GROUP_ASIDE),
+        (_, Ok(change)) if *change.group() == row.id => keep(writer, number, &change),
+        _ => Ok(()),
+    }
+}
+
+/// Takes in what was put aside, as soon as the feed is here that signed it.
+pub(super) fn prove(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    let aside = writer.changes_aside()?;
+    let mut left = aside.len();
+    for (number, id, bytes) in &aside {
+        let mut signer = Ok(None);
+        if let Ok(unverified) = UnverifiedChange::decode(bytes) {
+            drop(unverified.verify(|account, feed| {
+                signer = is_device(writer, account, feed);
+                false
+            }));
+        }
+        if signer?.is_some() {
+            writer.take_change_up(Some((*number, id)))?;
+            take_change(writer, *number, bytes)?;
+            left = left.saturating_sub(1);
+        }
+    }
+    if left == 0 && !aside.is_empty() { writer.take_change_up(None) } else { Ok(()) }
+}
+
+/// Whether a feed may sign for an account; none if nothing is known of the feed.
+fn is_device(
+    writer: &mut Writer<'_>,
+    account: &AccountId,
+    feed: &FeedId,
+) -> Result<Option<bool>, StoreError> {
+    // What a device signed before it was revoked stays, so that everybody comes to the same.
+    let Some(number) = writer.number(feed, 0)? else { return Ok(None) };
+    if !writer.is_held(number)? {
+        return Ok(None);
+    }
+    match (voice::of(writer, number)?, writer.row(number)?.origin) {
+        (Some(speaks_for), _) => Ok(Some(speaks_for == *account)),
+        // It names the account, which may still say so.
+        (None, Some(origin)) if origin.account == *account => Ok(None),
+        (None, _) => Ok(Some(false)),
+    }
+}
+
+/// Keeps a change, and takes its members for people whose feeds are of interest.
+fn keep(writer: &mut Writer<'_>, number: u32, change: &Change) -> Result<(), StoreError> {
+    if !writer.add_change(number, change.id(), &change.encode())? {
+        return Ok(());
+    }
+    if matches!(change.action(), Action::Remove(_) | Action::Leave) {
+        writer.drop_rounds(number)?;
+    }
+    let mut named: Vec<AccountId> = vec![*change.account()];
+    match change.action() {
+        Action::Create { members, .. } => named.extend(members),
+        Action::Add(account) => named.push(*account),
+        _ => {}
+    }
+    let mut grown = false;
+    for account in named {
+        if writer.note_member(&account, number)? {
+            look_at_account(writer, &account)?;
+            grown = true;
+        }
+    }
+    if grown { ingest::regroup(writer) } else { Ok(()) }
+}
+
+/// Who is written to in a group, if this person belongs to it: its members.
+pub(super) fn members(
+    writer: &Writer<'_>,
+    number: u32,
+    group: &Digest,
+    mine: &AccountId,
+) -> Result<Vec<AccountId>, StoreError> {
+    let Some(state) = state(writer, number, group)? else { return Ok(Vec::new()) };
+    let all: Vec<AccountId> = state.members.iter().map(|member| member.account).collect();
+    Ok(if all.contains(mine) { all } else { Vec::new() })
+}
+
+/// What newcomers are handed with the first words of an epoch: all changes, in the order of causes.
+pub(super) fn handed(
+    writer: &Writer<'_>,
+    number: u32,
+    group: &Digest,
+) -> Result<Vec<Inner>, StoreError> {
+    let changes = read(writer.changes(number)?)?;
+    let Some(state) = resolve(group, &changes) else { return Ok(Vec::new()) };
+    let told = state.counting.iter().chain(&state.ignored);
+    let find = |id: &Digest| changes.iter().find(|change| change.id() == id);
+    Ok(told.filter_map(find).map(|change| Inner::Change(change.encode())).collect())
+}
+
+/// Whether an account may be heard in a group: somebody who might took it in.
+pub(super) fn is_heard(
+    writer: &Writer<'_>,
+    number: u32,
+    account: &AccountId,
+) -> Result<bool, StoreError> {
+    let group = writer.conversation_row(number)?.id;
+    let changes = read(writer.changes(number)?)?;
+    let Some(state) = resolve(&group, &changes) else {
+        // How it began is not known yet: contacts hand that on.
+        return Ok(writer.contact(account)?.is_some());
+    };
+    let counting: BTreeSet<&Digest> = state.counting.iter().collect();
+    Ok(changes.iter().filter(|change| counting.contains(change.id())).any(|change| {
+        match change.action() {
+            Action::Create { members, .. } => {
+                change.account() == account || members.contains(account)
+            }
+            Action::Add(added) => added == account,
+            _ => false,
+        }
+    }))
+}
