@@ -300,6 +300,7 @@ const NOT_IN_VECTORS: &[&str] = &[
     "FORK_BRANCHES",
     "GROUPS",
     "GROUP_ASIDE",
+    "HISTORY_MESSAGES",
     "GROUP_CHANGES",
     "GROUP_MEMBERS",
     "GROUP_PARENTS",

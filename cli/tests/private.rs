@@ -230,6 +230,34 @@ fn a_sealed_stick_is_for_members_of_a_group_who_are_no_contacts_too() {
 }
 
 #[test]
+fn who_is_added_to_a_group_with_history_reads_what_was_said_and_who_handed_it_on() {
+    let world = World::new();
+    let [ana, bo, cy] = ["ana", "bo", "cy"].map(|name| world.home(name));
+    let stick = world.folder("stick");
+    befriend(&ana, &bo, ["Bo", "Ana"], &stick);
+    befriend(&ana, &cy, ["Cy", "Ana"], &stick);
+    let made = ana.ok(&["group", "create", "Mill", "Bo", "--history"]);
+    assert!(made.contains("handed what was said before"), "{made}");
+    carry(&ana, &bo, &stick);
+    bo.ok(&["write", "--to", "Mill", "the bridge is open"]);
+    carry(&bo, &ana, &stick);
+    ana.ok(&["group", "add", "Mill", "Cy"]);
+    carry(&ana, &cy, &stick);
+    carry(&ana, &cy, &stick);
+    assert_eq!(cy.json(&["groups"])["history"], true);
+    assert!(cy.ok(&["groups"]).contains("handed what was said before"));
+    ana.ok(&["write", "--to", "Mill", "welcome, Cy"]);
+    carry(&ana, &cy, &stick);
+    let (found, ana_is) = (said(&cy, "Mill"), cy.json(&["contacts"])["account"].clone());
+    let told: Vec<_> = found.iter().map(|said| (&said["text"], &said["handed_on_by"])).collect();
+    let nobody = Value::Null;
+    let bridge = "the bridge is open".into();
+    assert_eq!(told, [(&bridge, &ana_is), (&"welcome, Cy".into(), &nobody)]);
+    let read = cy.ok(&["read", "--with", "Mill"]);
+    assert!(read.contains("handed on by Ana"), "{read}");
+}
+
+#[test]
 fn a_group_is_read_by_its_members_and_by_nobody_who_left() {
     let world = World::new();
     let [ana, bo, cy] = ["ana", "bo", "cy"].map(|name| world.home(name));

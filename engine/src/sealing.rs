@@ -9,6 +9,7 @@
 mod again;
 mod carriers;
 mod groups;
+mod history;
 mod kin;
 mod opening;
 mod voice;
@@ -169,6 +170,7 @@ pub(crate) fn renew(writer: &mut Writer<'_>, own: &mut Own<'_>) -> Result<(), St
         next = next.min(end.unwrap_or_else(|| prekey.since.saturating_add(RENEWED)));
     }
     again::forget(writer)?;
+    next = writer.first_aside_ends()?.map_or(next, |ends| next.min(ends));
     writer.set_meta("renewal", &next.to_be_bytes())
 }
 
@@ -544,6 +546,7 @@ pub(crate) fn note_read(
         if let Some(number) = writer.number(feed, 0)?
             && writer.is_held(number)?
             && writer.row(number)?.own == 0
+            && !writer.is_handed_on((number, *seq))?
             && let Some(conversation) = writer.first_read((number, *seq))?
         {
             writer.owe_receipt((conversation, number, *seq), 2)?;

@@ -164,6 +164,12 @@ pub(crate) struct GroupCreate {
     /// Contacts who belong to it.
     #[arg(value_name = "MEMBER", required = true)]
     pub(crate) members: Vec<String>,
+    /// Hand whoever is added later the newest 256 messages from before.
+    ///
+    /// Without it, newcomers read what is written from then on. It cannot be changed later. Who adds
+    /// somebody hands them what they have themselves; it rests on their word, and is shown so.
+    #[arg(long)]
+    pub(crate) history: bool,
 }
 
 /// Arguments of commands about a member of a group.

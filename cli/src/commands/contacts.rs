@@ -648,6 +648,7 @@ fn said_fields(said: &Said, meant: &Meant, known: &Known) -> Fields {
         .with("lamport", said.lamport)
         .with("parents", post.map(view::parents))
         .with("state", said.progress.map_or("received", progress_word))
+        .with("handed_on_by", said.handed_by.map(|account| ids::account_text(&account)))
 }
 
 fn show(ctx: &mut Context, said: &Said, known: &Known) -> Result<(), CliError> {
@@ -662,6 +663,7 @@ fn show(ctx: &mut Context, said: &Said, known: &Known) -> Result<(), CliError> {
         Progress::Unreadable => "not readable yet".to_owned(),
         other => progress_word(other).to_owned(),
     }));
+    parts.extend(said.handed_by.map(|by| format!("handed on by {}", known.person(&by))));
     ctx.streams.line(&parts.join("  "))?;
     let words = text::safe_block(&post.text);
     ctx.streams.line(&text::wrap(words.trim_end(), ctx.facts.columns, INDENT))?;

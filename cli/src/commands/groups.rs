@@ -27,6 +27,9 @@ pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
             let line = format!("{}  {}", known.group_label(state), members.join(", "));
             ctx.streams.line(&line)?;
             ctx.streams.line(&format!("  {}", ids::group_text(&state.group)))?;
+            if state.history {
+                ctx.streams.line("  Whoever is added is handed what was said before.")?;
+            }
         }
     }
     if known.groups().is_empty() && !ctx.json() {
@@ -51,6 +54,7 @@ fn fields(state: &State, known: &Known) -> Fields {
     Fields::default()
         .with("name", state.name.clone())
         .with("group", ids::group_text(&state.group))
+        .with("history", state.history)
         .with("members", members)
 }
 
@@ -88,10 +92,13 @@ fn begin(ctx: &mut Context, known: &Known, args: &args::GroupCreate) -> Result<u
     for typed in &args.members {
         members.push(known.contact(typed)?.account);
     }
-    let given = name.clone();
-    let done = ctx.act(move |node, now| node.create_group(now, &given, &members, false))?;
+    let (given, history) = (name.clone(), args.history);
+    let done = ctx.act(move |node, now| node.create_group(now, &given, &members, history))?;
     let count = when::count(args.members.len() as u64 + 1);
-    let line = format!("{} is there, with {count} members.", text::safe(&name));
+    let mut line = format!("{} is there, with {count} members.", text::safe(&name));
+    if history {
+        line.push_str(" Whoever is added is handed what was said before.");
+    }
     report(ctx, done, &line)
 }
 

@@ -86,6 +86,8 @@ pub struct Said {
     pub content: Content,
     /// How far an own message came.
     pub progress: Option<Progress>,
+    /// Who handed it on, if it rests on the word of somebody who is not its author.
+    pub handed_by: Option<AccountId>,
 }
 
 impl Reader {
@@ -267,7 +269,8 @@ impl Reader {
         let mut all = Vec::new();
         for (conversation, content) in waiting(&self.snapshot)?.into_iter().rev() {
             let progress = Some(Progress::Waits);
-            let said = Said { author: me, entry: None, lamport: 0, content, progress };
+            let handed_by = None;
+            let said = Said { author: me, entry: None, lamport: 0, content, progress, handed_by };
             if conversation == number && fits(&said) {
                 all.push(said);
             }
@@ -314,6 +317,7 @@ impl Reader {
             })
         };
         let entry = Some((row.id, seq, held.id));
-        Ok(Some(Said { author: origin.account, entry, lamport, content, progress }))
+        let (author, handed_by) = (origin.account, self.snapshot.handed_by((feed, seq))?);
+        Ok(Some(Said { author, entry, lamport, content, progress, handed_by }))
     }
 }

@@ -17,8 +17,8 @@ use crate::limits::{EPOCH_DEVICES, SEALED_AGAIN, UNREADABLE_DAY, UNREADABLE_TOLD
 use crate::seal::{Again, Inner, RosterKind};
 use crate::sealing::opening::{Opened, place_of};
 use crate::sealing::{
-    Audience, DAY, Own, conversation_with, devices, fits, groups, keep_said, leave, owe_arrival,
-    send,
+    Audience, DAY, Own, conversation_with, devices, fits, groups, history, keep_said, leave,
+    owe_arrival, send,
 };
 use crate::store::{ConversationRow, EpochRow, Latest, OwnEpoch, StoreError, Writer};
 
@@ -294,9 +294,9 @@ fn is_sealed_to(
     Ok(found.iter().any(|(device, _)| *device == feed))
 }
 
-/// What was said in an own entry, for somebody who could not open it, and for how many hours it is to be
-/// kept; none if there is no copy of it any more.
-fn again(
+/// What was said in an entry, for somebody who could not open it, and for how many hours it is to be kept;
+/// none if there is no copy of it any more.
+pub(super) fn again(
     writer: &mut Writer<'_>,
     (number, seq): (u32, u64),
 ) -> Result<Option<(Inner, u32)>, StoreError> {
@@ -326,17 +326,27 @@ pub(super) fn take(
     again: Again,
 ) -> Result<(), StoreError> {
     let row = writer.conversation_row(conversation)?;
+    let (number, seq) = (writer.number(&again.feed, 0)?, again.seq);
+    let mut account = None;
+    if let Some(number) = number
+        && writer.is_held(number)?
+    {
+        account = writer.row(number)?.origin.map(|origin| origin.account);
+    }
+    if account != Some(opened.author)
+        && row.kind == RosterKind::Pair
+        && again.conversation != row.id
+    {
+        return history::hear(writer, own, conversation, opened, again);
+    }
     let Some(target) = target(writer, (conversation, &row), &opened.author, &again)? else {
         return Ok(());
     };
-    let Some(feed) = writer.number(&again.feed, 0)? else { return Ok(()) };
-    let seq = again.seq;
-    if feed == own.number || !writer.is_held(feed)? || (feed == opened.feed && seq >= opened.seq) {
+    let Some(feed) = number.filter(|_| account == Some(opened.author)) else { return Ok(()) };
+    if feed == own.number || (feed == opened.feed && seq >= opened.seq) {
         return Ok(());
     }
-    let account = writer.row(feed)?.origin.map(|origin| origin.account);
-    if account != Some(opened.author)
-        || writer.is_said((feed, seq))?
+    if (writer.is_said((feed, seq))? && !writer.is_handed_on((feed, seq))?)
         || writer.is_retracted(feed, seq)?
         || writer.is_deleted(feed, seq)?
     {
@@ -351,6 +361,7 @@ pub(super) fn take(
         }
         (prefix, ttl) = (stored.id.prefix(), stored.kept.stub.ttl);
     }
+    writer.forget_said((feed, seq))?;
     let inner = Inner::Content(again.content);
     keep_said(writer, own, target, (feed, seq, prefix), &inner, ttl)?;
     owe_arrival(writer, own, &opened.author, (target, feed, seq))

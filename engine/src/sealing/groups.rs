@@ -10,7 +10,7 @@ use crate::ingest;
 use crate::key::{AccountId, Digest, FeedId};
 use crate::limits::{GROUP_ASIDE, GROUP_CHANGES, GROUPS};
 use crate::seal::{Action, Change, Draft, Inner, RosterKind, State, UnverifiedChange, resolve};
-use crate::sealing::{Own, end_epoch, look_at_account, send, voice};
+use crate::sealing::{Own, end_epoch, history, look_at_account, send, voice};
 use crate::store::{ConversationRow, Snapshot, StoreError, Writer};
 
 /// What came of changing a group.
@@ -90,6 +90,7 @@ pub(crate) fn change(
     if !leaves && send(writer, own, number, &inner, 0)?.is_none() {
         writer.put_off_change(number, change.id())?;
     }
+    history::owe(writer, number, change.action())?;
     Ok(Changed::Done(id))
 }
 
@@ -229,26 +230,58 @@ pub(super) fn handed(
     Ok(told.filter_map(find).map(|change| Inner::Change(change.encode())).collect())
 }
 
-/// Whether an account may be heard in a group: somebody who might took it in.
+/// A group whose beginning is known, and what counts of its changes.
+pub(super) struct Known {
+    pub(super) number: u32,
+    /// Whether newcomers are handed what was said before.
+    pub(super) history: bool,
+    counting: Vec<Change>,
+}
+
+impl Known {
+    fn read(writer: &Writer<'_>, number: u32, group: &Digest) -> Result<Option<Self>, StoreError> {
+        let changes = read(writer.changes(number)?)?;
+        let Some(state) = resolve(group, &changes) else { return Ok(None) };
+        let counting: BTreeSet<&Digest> = state.counting.iter().collect();
+        let counting = changes.into_iter().filter(|change| counting.contains(change.id()));
+        Ok(Some(Self { number, history: state.history, counting: counting.collect() }))
+    }
+
+    /// The group of a conversation's id, if it is one.
+    pub(super) fn of(writer: &Writer<'_>, group: &Digest) -> Result<Option<Self>, StoreError> {
+        let number = writer.conversation(group)?;
+        number.map_or(Ok(None), |number| Self::read(writer, number, group))
+    }
+
+    /// Whether an account may be heard: somebody who might took it in.
+    pub(super) fn is_heard(&self, account: &AccountId) -> bool {
+        self.counting.iter().any(|change| match change.action() {
+            Action::Create { members, .. } => {
+                change.account() == account || members.contains(account)
+            }
+            Action::Add(added) => added == account,
+            _ => false,
+        })
+    }
+
+    /// Whether somebody took an account into the group when it was there already.
+    pub(super) fn took_in(&self, by: &AccountId, account: &AccountId) -> bool {
+        self.counting.iter().any(|change| {
+            change.account() == by && matches!(change.action(), Action::Add(one) if one == account)
+        })
+    }
+}
+
+/// Whether an account may be heard in a group.
 pub(super) fn is_heard(
     writer: &Writer<'_>,
     number: u32,
     account: &AccountId,
 ) -> Result<bool, StoreError> {
     let group = writer.conversation_row(number)?.id;
-    let changes = read(writer.changes(number)?)?;
-    let Some(state) = resolve(&group, &changes) else {
+    match Known::read(writer, number, &group)? {
+        Some(known) => Ok(known.is_heard(account)),
         // How it began is not known yet: contacts hand that on.
-        return Ok(writer.contact(account)?.is_some());
-    };
-    let counting: BTreeSet<&Digest> = state.counting.iter().collect();
-    Ok(changes.iter().filter(|change| counting.contains(change.id())).any(|change| {
-        match change.action() {
-            Action::Create { members, .. } => {
-                change.account() == account || members.contains(account)
-            }
-            Action::Add(added) => added == account,
-            _ => false,
-        }
-    }))
+        None => Ok(writer.contact(account)?.is_some()),
+    }
 }

@@ -9,8 +9,8 @@ use crate::seal::{
     Chain, Inner, Message, Place, Roster, RosterKind, Slot, audience_secret, commit, pair_of,
 };
 use crate::sealing::{
-    Own, Waiting, again, carriers, groups, keep_said, kin, owe_arrival, renew, send_receipts,
-    voice, write_post,
+    Own, Waiting, again, carriers, groups, history, keep_said, kin, owe_arrival, renew,
+    send_receipts, voice, write_post,
 };
 use crate::store::{ConversationRow, EpochRow, EpochState, OPENED, StoreError, Stored, Writer};
 
@@ -58,12 +58,14 @@ pub(crate) fn advance(
     if left == 0 {
         return Ok(true);
     }
+    groups::prove(writer)?;
+    history::settle(writer, own)?;
     renew(writer, own)?;
     kin::tell_cards(writer, own)?;
     kin::tell_contacts(writer, own)?;
     carriers::tell_new(writer, own)?;
-    groups::prove(writer)?;
     groups::tell_changes(writer, own)?;
+    history::hand_on(writer, own)?;
     again::ask(writer, own)?;
     again::seal(writer, own)?;
     empty_outbox(writer, own)?;
@@ -413,7 +415,9 @@ fn take_in(
     let &Opened { feed, seq, id, author, ttl } = &opened;
     match &inner {
         Inner::Content(Content::Post(_) | Content::Reply(_)) => {
-            if writer.is_said((feed, seq))? {
+            if writer.is_handed_on((feed, seq))? {
+                writer.forget_said((feed, seq))?;
+            } else if writer.is_said((feed, seq))? {
                 return Ok(());
             }
             keep_said(writer, own, conversation, (feed, seq, id.prefix()), &inner, ttl)?;

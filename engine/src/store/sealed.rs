@@ -6,6 +6,7 @@
 
 mod again;
 mod cards;
+mod history;
 mod rows;
 mod said;
 
@@ -21,6 +22,7 @@ use crate::store::{StoreError, Writer};
 pub(super) use again::{AGAIN, LATEST, OWN_EPOCHS, TURNS, UNOPENED};
 pub(crate) use again::{Latest, OwnEpoch};
 pub(super) use cards::{CARDS_DUE, INTRODUCED};
+pub(super) use history::{HANDED, HANDED_ASIDE, HISTORY_DUE};
 pub(crate) use rows::{ContactRow, ConversationRow, EpochRow, EpochState, OwnPrekey, SaidRow};
 
 /// Stands before a change of which it is not known yet whether it counts for its account; a change
@@ -119,6 +121,7 @@ pub(super) fn found(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(MEMBERS)?;
     txn.open_table(SCANS)?;
     again::found(txn)?;
+    history::found(txn)?;
     cards::found(txn)
 }
 
@@ -166,7 +169,7 @@ pub(super) fn relock(txn: &WriteTransaction, old: &Seed, new: &Seed) -> Result<(
             table.insert(number, locked.as_slice())?;
         }
     }
-    Ok(())
+    history::relock(txn, old, new)
 }
 
 /// All rows of a table, so that it can be changed.

@@ -10,6 +10,7 @@ mod common;
 mod costs;
 mod forks;
 mod fuzz_targets;
+mod history;
 mod hops;
 mod hostile_bytes;
 mod hostile_members;

@@ -329,7 +329,7 @@ fn a_removed_contact_is_written_to_no_more_by_any_device() {
 }
 
 /// Writes into a group.
-fn tell_group(device: &mut Device, group: &Digest, text: &str) -> Sent {
+pub(crate) fn tell_group(device: &mut Device, group: &Digest, text: &str) -> Sent {
     device.node.write_private(device.now, &Audience::Group(*group), said(text), 0).unwrap()
 }
 
@@ -343,7 +343,7 @@ fn told_in(device: &Device, group: &Digest) -> Vec<String> {
 }
 
 /// Everybody meets everybody, twice.
-fn mix(devices: &mut [&mut Device]) {
+pub(crate) fn mix(devices: &mut [&mut Device]) {
     for _ in 0..2 {
         for at in 1..devices.len() {
             for before in 0..at {

@@ -25,7 +25,7 @@ type Text = (u32, Vec<u8>);
 type Due = (u32, u64, u8);
 
 /// All places of a conversation.
-const fn whole(number: u32) -> RangeInclusive<(u32, u32, u64, u64, u32, u64)> {
+pub(super) const fn whole(number: u32) -> RangeInclusive<(u32, u32, u64, u64, u32, u64)> {
     (number, 0, 0, 0, 0, 0)..=(number, u32::MAX, u64::MAX, u64::MAX, u32::MAX, u64::MAX)
 }
 
@@ -165,6 +165,7 @@ impl Writer<'_> {
         if let Some((lamport, time)) = placed {
             self.txn.open_table(SAID)?.remove((number, lamport, time, prefix, feed, seq))?;
         }
+        self.forget_handed((feed, seq))?;
         self.leave_bucket(bucket)
     }
 
