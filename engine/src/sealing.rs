@@ -98,6 +98,9 @@ impl Waiting {
     }
 }
 
+/// An own epoch: its place and its row.
+type Begun = ((u32, u64), EpochRow);
+
 /// Whose devices are to open an epoch, and by which keys.
 struct Recipients {
     roster: Roster,
@@ -310,18 +313,7 @@ pub(crate) fn send(
     }
     let roster = Inner::Roster(recipients.roster.clone()).encode();
     let hash = derive(Context::Roster, &roster);
-    let now = writer.known.minutes();
-    let mut live = None;
-    if let Some(place) = conversation.epoch.filter(|place| place.0 == own.number)
-        && let Some(row) = writer.epoch(place)?
-        && row.roster == hash
-        && row.state == EpochState::Open
-        && row.index < EPOCH_MESSAGES
-        && now < row.since.saturating_add(RENEWED)
-    {
-        live = Some((place, row));
-    }
-    let (place, mut row) = if let Some(live) = live {
+    let (place, mut row) = if let Some(live) = live_epoch(writer, own, &conversation, &hash)? {
         live
     } else {
         if let Some(old) = conversation.epoch {
@@ -348,6 +340,34 @@ pub(crate) fn send(
     Ok(Some(written))
 }
 
+/// The own epoch in which a conversation goes on, if it is for this roster.
+fn live_epoch(
+    writer: &Writer<'_>,
+    own: &Own<'_>,
+    conversation: &ConversationRow,
+    roster: &Digest,
+) -> Result<Option<Begun>, StoreError> {
+    let Some(place) = conversation.epoch.filter(|place| place.0 == own.number) else {
+        return Ok(None);
+    };
+    let now = writer.known.minutes();
+    let goes_on = |row: &EpochRow| {
+        row.roster == *roster
+            && row.state == EpochState::Open
+            && row.index < EPOCH_MESSAGES
+            && now < row.since.saturating_add(RENEWED)
+    };
+    Ok(writer.epoch(place)?.filter(goes_on).map(|row| (place, row)))
+}
+
+/// Whether what is sealed into a conversation now goes on in an epoch for the same devices.
+fn goes_on(writer: &mut Writer<'_>, own: &Own<'_>, number: u32) -> Result<bool, StoreError> {
+    let row = writer.conversation_row(number)?;
+    let roster = Inner::Roster(recipients(writer, own, number, &row)?.roster).encode();
+    let hash = derive(Context::Roster, &roster);
+    Ok(live_epoch(writer, own, &row, &hash)?.is_some())
+}
+
 /// Begins an epoch: its parts, and its first message with the audience.
 fn begin_epoch(
     writer: &mut Writer<'_>,
@@ -355,7 +375,7 @@ fn begin_epoch(
     conversation: u32,
     recipients: &Recipients,
     roster: &[u8],
-) -> Result<((u32, u64), EpochRow), StoreError> {
+) -> Result<Begun, StoreError> {
     let first = own.pool.draw();
     let commit = commit(&first, roster);
     let account = own.account(writer)?;

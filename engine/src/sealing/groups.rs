@@ -10,7 +10,7 @@ use crate::ingest;
 use crate::key::{AccountId, Digest, FeedId};
 use crate::limits::{GROUP_ASIDE, GROUP_CHANGES, GROUPS};
 use crate::seal::{Action, Change, Draft, Inner, RosterKind, State, UnverifiedChange, resolve};
-use crate::sealing::{Own, end_epoch, history, look_at_account, send, voice};
+use crate::sealing::{Own, end_epoch, goes_on, history, look_at_account, send, voice};
 use crate::store::{ConversationRow, Snapshot, StoreError, Writer};
 
 /// What came of changing a group.
@@ -116,6 +116,15 @@ pub(super) fn tell_anew(
     }
     end_epoch(writer, number)?;
     send(writer, own, number, &Inner::Change(change), 0).map(drop)
+}
+
+/// Tells a group of its changes if somebody is in it now to whom what was written last is not sealed.
+pub(super) fn tell_newcomers(
+    writer: &mut Writer<'_>,
+    own: &mut Own<'_>,
+    number: u32,
+) -> Result<(), StoreError> {
+    if goes_on(writer, own, number)? { Ok(()) } else { tell_anew(writer, own, number) }
 }
 
 /// Takes in a change that was heard in a conversation.

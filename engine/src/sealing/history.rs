@@ -14,29 +14,38 @@ use crate::limits::{EPOCH_MESSAGES, HISTORY_MESSAGES};
 use crate::seal::{Action, Again, Inner};
 use crate::sealing::groups::Known;
 use crate::sealing::opening::Opened;
-use crate::sealing::{Audience, Own, PREVIOUS, again, conversation_with, groups, keep_said, send};
+use crate::sealing::{
+    Audience, Own, PREVIOUS, again, conversation_with, groups, is_reachable, keep_said, send,
+};
 use crate::store::{StoreError, Writer};
 
 const _: () = assert!(HISTORY_MESSAGES < EPOCH_MESSAGES, "it fits into one epoch");
 
-/// Notes that somebody was taken into a group by this device.
+/// Notes who was taken into a group by this device.
 pub(super) fn owe(writer: &mut Writer<'_>, number: u32, action: &Action) -> Result<(), StoreError> {
-    let Action::Add(account) = action else { return Ok(()) };
-    let group = writer.conversation_row(number)?.id;
-    match groups::state(writer, number, &group)? {
-        Some(state) if state.history => writer.owe_history(number, account, true),
-        _ => Ok(()),
-    }
+    let newcomers = match action {
+        Action::Create { members, .. } => members.as_slice(),
+        Action::Add(account) => std::slice::from_ref(account),
+        _ => &[],
+    };
+    newcomers.iter().try_for_each(|account| writer.owe_history(number, account, true))
 }
 
-/// Hands on what was said, to whom it is due: to contacts who can be sealed to.
+/// Tells those who were taken into a group of it, as soon as they can be sealed to, and hands on what was
+/// said before.
 pub(super) fn hand_on(writer: &mut Writer<'_>, own: &mut Own<'_>) -> Result<(), StoreError> {
     for (number, account) in writer.history_due()? {
-        let (group, me) = (writer.conversation_row(number)?.id, own.account(writer)?);
-        let members = groups::members(writer, number, &group, &me)?;
+        let (group, mine) = (writer.conversation_row(number)?.id, own.account(writer)?);
+        let members = groups::members(writer, number, &group, &mine)?;
         let with = conversation_with(writer, own, &Audience::Contact(account))?;
         let told = match with.filter(|_| members.contains(&account)) {
-            Some(with) => hand_to(writer, own, number, with)?,
+            Some(_) if !is_reachable(writer, own, &account)? => false,
+            Some(with) => {
+                groups::tell_newcomers(writer, own, number)?;
+                let known = Known::of(writer, &group)?;
+                let due = known.is_some_and(|it| it.history && it.took_in(&mine, &account));
+                !due || hand_to(writer, own, number, with)?
+            }
             None => true,
         };
         if told {

@@ -99,6 +99,36 @@ fn a_newcomer_is_handed_nothing_if_the_group_does_not_say_so() {
 }
 
 #[test]
+fn who_is_taken_in_before_they_can_be_sealed_to_hears_of_it_as_soon_as_they_can() {
+    for history in [true, false] {
+        let [mut ana, mut bo] = friends([1, 2]);
+        let [mut dora, mut eve] = [4, 5].map(Device::new);
+        for newcomer in [&mut dora, &mut eve] {
+            ana.befriend(newcomer);
+            newcomer.befriend(&mut ana);
+        }
+        let first = [bo.account(), eve.account()];
+        let made = ana.node.create_group(ana.now, "mill", &first, history).unwrap();
+        let Changed::Done(group) = made else { panic!("no group") };
+        tell_group(&mut ana, &group, "the mill is closed");
+        add(&mut ana, &group, dora.account());
+        carry(&mut ana, &mut bo);
+        // Nobody writes anything any more.
+        for newcomer in [&mut dora, &mut eve] {
+            carry(&mut ana, newcomer);
+            carry(&mut ana, newcomer);
+        }
+        for newcomer in [&dora, &eve] {
+            assert_eq!(newcomer.reader().groups().unwrap()[0].members.len(), 4);
+        }
+        assert_eq!((shown(&dora, &group).len() == 1, shown(&eve, &group).len()), (history, 0));
+        let sealed = sealed_by(&ana);
+        carry(&mut ana, &mut dora);
+        assert_eq!(sealed_by(&ana), sealed, "it is told once");
+    }
+}
+
+#[test]
 fn what_is_gone_is_not_handed_on_and_what_is_to_go_goes() {
     let ([mut ana, mut bo, mut dora], group) = three(true);
     let Sent::Written(first) = tell_group(&mut ana, &group, "taken back") else { panic!() };

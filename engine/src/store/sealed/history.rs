@@ -8,8 +8,8 @@ use crate::store::sealed::{LOCKED, Place, SAID, lock_of};
 use crate::store::snapshot::Snapshot;
 use crate::store::{StoreError, Writer};
 
-/// (conversation, account) of those whom this device took into a group and who are to be handed what
-/// was said there before.
+/// (conversation, account) of those whom this device took into a group and who are to hear of it, and of
+/// what was said there before.
 pub(in crate::store) const HISTORY_DUE: TableDefinition<'_, (u32, &[u8; 32]), ()> =
     TableDefinition::new("history due");
 /// (feed, seq) of what is kept under the word of somebody who is not its author, to that account.
@@ -46,7 +46,7 @@ pub(super) fn relock(txn: &WriteTransaction, old: &Seed, new: &Seed) -> Result<(
 }
 
 impl Writer<'_> {
-    /// Notes that somebody is to be handed what was said in a group, or was.
+    /// Notes that somebody is to hear of a group and of what was said there, or has.
     pub(crate) fn owe_history(
         &mut self,
         number: u32,
@@ -63,7 +63,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Who is still to be handed what was said in a group.
+    /// Who is still to hear of a group and of what was said there.
     pub(crate) fn history_due(&self) -> Result<Vec<(u32, AccountId)>, StoreError> {
         let due = self.txn.open_table(HISTORY_DUE)?;
         let rows = due.iter()?;
