@@ -696,7 +696,7 @@ impl Swarm {
         let mut bundles = Vec::new();
         // What is given to one reader goes by what that reader said last: in a round in which nothing
         // is new, somebody may have said first that something is missing, or is taken again.
-        let enough = 1 + u32::from(self.options.heals_addressed);
+        let enough = 1 + u32::from(self.options.heals_addressed || self.options.meetings.heals);
         let mut quiet = 0;
         for round in 0..=HEALING_ROUNDS {
             self.follow_all()?;

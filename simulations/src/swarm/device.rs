@@ -17,6 +17,8 @@ use crate::{Disk, Seed};
 /// A device of a world.
 #[derive(Debug)]
 pub(super) struct Device {
+    /// Whose it is.
+    pub(super) person: u8,
     /// None once it has left for good.
     pub(super) home: Option<Home>,
     pub(super) quota: Option<u64>,
@@ -75,6 +77,7 @@ impl Device {
             node.set_quota(now, CarryClass::Stranger, quota)?;
         }
         let mut device = Self {
+            person,
             home: Some(Home { node, disk, now, mail: Vec::new() }),
             quota,
             ledger: Ledger::default(),
@@ -197,6 +200,7 @@ impl Device {
             None => None,
         };
         Ok(Self {
+            person: self.person,
             home,
             quota: self.quota,
             ledger: self.ledger.clone(),

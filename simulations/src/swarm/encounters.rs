@@ -10,7 +10,7 @@ use thistle_engine::policy::CarryClass;
 use thistle_engine::{Event, Input, Output, SessionEnding, SessionReport, WriteError};
 
 use super::link::{End, Fate, Link, changed, cut_short, damage};
-use super::{Sabotage, Swarm};
+use super::{Device, Sabotage, Swarm};
 
 /// Moments after which links that are left alone have to be over.
 const MOMENTS: usize = 50_000;
@@ -90,10 +90,12 @@ impl Swarm {
         self.note(format!("link {number}: {} to {}, known {known:?}, {fate:?}", ends[0], ends[1]));
         let life = |at: usize| self.devices.get(at).map_or(0, |device| device.life);
         let [first, second] = ends;
+        // Devices of one person recognise each other, whatever the driver knows of them.
+        let told = known.map(|known| known || self.are_kin(ends));
         let sides =
-            [End::new(first, life(first), known[0]), End::new(second, life(second), known[1])];
+            [End::new(first, life(first), told[0]), End::new(second, life(second), told[1])];
         let mut link = Link::new(sides, fate);
-        link.exact = self.is_exact(ends, known);
+        link.exact = self.is_exact(ends, told);
         self.disturb(first);
         self.disturb(second);
         let busy =
@@ -108,6 +110,12 @@ impl Swarm {
             self.give(at, input)?;
         }
         Ok(number)
+    }
+
+    /// Whether two devices are of one person.
+    fn are_kin(&self, [one, other]: [usize; 2]) -> bool {
+        let person = |at: usize| self.devices.get(at).map(|device| device.person);
+        person(one) == person(other)
     }
 
     /// The key by which a device is known on links.
@@ -511,6 +519,13 @@ impl Swarm {
         let met = here.agreed.contains_key(&other) || there.agreed.contains_key(&one);
         let agreed = here.agreed.get(&other) == Some(&Some(here.stirred))
             && there.agreed.get(&one) == Some(&Some(there.stirred));
+        // Of a person's devices the one that was met last is remembered in the place of all.
+        let mixed = |device: &Device, but: usize| {
+            device.agreed.keys().any(|at| *at != but && self.are_kin([*at, but]))
+        };
+        if self.are_kin([one, other]) && (mixed(here, other) || mixed(there, one)) {
+            return false;
+        }
         whole(one) && whole(other) && (!met || agreed || known == [false, false])
     }
 

@@ -194,9 +194,9 @@ impl Swarm {
         }
         let present = self.present();
         for (one, other) in present.iter().zip(present.iter().skip(1)) {
-            if self.meet([*one, *other], [true, true])?.asked {
-                // A hole that was filled changes what both are said to hold alike: the next meeting
-                // compares once more and agrees.
+            let first = self.meet([*one, *other], [true, true])?;
+            if first.asked || first.messages > 4 {
+                // What came, or is taken again, after all have healed is agreed upon in the next one.
                 self.meet([*other, *one], [true, true])?;
             }
             if self.is(Sabotage::Chatty) {
