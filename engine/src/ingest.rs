@@ -773,7 +773,7 @@ pub(crate) fn fork(writer: &mut Writer<'_>, proof: &VerifiedFork) -> Result<Outc
 /// Looks at every payload whose claimed life is over.
 pub(crate) fn expire(writer: &mut Writer<'_>, budget: usize) -> Result<usize, StoreError> {
     let due = writer.due(budget)?;
-    let now = writer.known.minutes();
+    let (now, mut missing) = (writer.known.minutes(), false);
     for &(minute, number, seq) in &due {
         writer.unwatch(minute, number, seq)?;
         if !writer.is_held(number)? {
@@ -794,8 +794,13 @@ pub(crate) fn expire(writer: &mut Writer<'_>, budget: usize) -> Result<usize, St
         let state = if ended { State::Ended } else { State::Expired };
         writer.drop_payload(number, &stored, state)?;
         if !ended {
+            missing = true;
             writer.watch_end(number, seq, stored.kept.since.saturating_add(life))?;
         }
+    }
+    if missing {
+        // Its age was what somebody claimed.
+        writer.ask_again()?;
     }
     regroup_if_due(writer)?;
     Ok(due.len())

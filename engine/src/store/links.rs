@@ -133,6 +133,24 @@ impl Writer<'_> {
         row.map_or_else(|| Ok(LinkRow::default()), |row| LinkRow::decode(row.value()))
     }
 
+    /// Notes that something is missing here that was not before: whoever was asked for all that was may
+    /// have it.
+    pub(crate) fn ask_again(&mut self) -> Result<(), StoreError> {
+        let mut links = self.txn.open_table(LINKS)?;
+        let mut asked = Vec::new();
+        for link in links.iter()? {
+            let (peer, row) = link?;
+            let row = LinkRow::decode(row.value())?;
+            if row.asked > 0 {
+                asked.push((*peer.value(), LinkRow { asked: 0, ..row }));
+            }
+        }
+        for (peer, row) in asked {
+            links.insert(&peer, row.encode().as_slice())?;
+        }
+        Ok(())
+    }
+
     /// Leaves feeds out between this node and a known peer.
     pub(crate) fn decline(
         &mut self,

@@ -386,6 +386,34 @@ fn what_nobody_can_bring_keeps_nothing_else_from_being_asked_for() {
 }
 
 #[test]
+fn what_a_lie_about_its_age_took_away_is_asked_for_of_who_had_nothing_else() {
+    let (mut ana, mut liar, mut bo) = (Device::new(1), Device::new(2), Device::new(3));
+    let feed = ana.feed();
+    // One long text is at nobody but its author; both ask each other for it, and know that neither has it.
+    let long = ana.write(&"z".repeat(3_000));
+    ana.write_ttl("for three hours", 3);
+    let bundle = without_payloads(&ana.bundle_all());
+    liar.read(&bundle);
+    liar.pass(170);
+    bo.read(&without_payloads(&liar.bundle_all()));
+    let mut cy = Device::new(4);
+    cy.read(&bundle);
+    for _ in 0..4 {
+        meet(&mut bo, &mut cy).clean();
+    }
+    assert_eq!((bo.texts(&feed).len(), cy.texts(&feed).len(), long.seq), (1, 1, 3));
+    bo.pass(20);
+    assert_eq!(bo.texts(&feed), Vec::<String>::new(), "over by the claim");
+    meet(&mut bo, &mut cy);
+    assert_eq!(
+        bo.texts(&feed),
+        ["for three hours"],
+        "nothing is new at cy, who has it all the same"
+    );
+    bo.check();
+}
+
+#[test]
 fn what_others_brought_meanwhile_hardly_comes_twice() {
     let (mut ana, mut bo, mut cy) = (Device::new(1), Device::new(2), Device::new(3));
     meet(&mut ana, &mut bo).clean();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::key::{keyed, short_of};
+use crate::key::{FeedId, keyed, short_of};
 use crate::limits::{SCOPE_FEEDS, SESSION_ROUNDS, WANTS};
 use crate::node::Node;
 use crate::node::meeting::{Meeting, SessionFault, Stage, Stop};
@@ -215,8 +215,13 @@ impl Node {
         let mut row = old;
         row.ours = Some(meeting.place);
         row.theirs = Some(memory.here);
-        // Of what was not asked for yet it may have something.
-        if meeting.absent && (meeting.wants_told.len() as u64) < WANTS {
+        // Of what was not asked for yet it may have something: also of what is missing only since
+        // something came in this session.
+        let is_asked = |(feed, gap): &(FeedId, (u64, u64))| {
+            meeting.wants_told.contains(&(*feed, gap.0, false))
+        };
+        let all_asked = meeting.gaps.iter().all(is_asked);
+        if meeting.absent && all_asked && (meeting.wants_told.len() as u64) < WANTS {
             row.asked = memory.here.0;
         }
         if row != old {
