@@ -3,7 +3,6 @@
 use crate::content::{Carry, Content};
 use crate::entry::EntryId;
 use crate::key::{AccountId, Context, FeedId, Seed};
-use crate::limits::RENEWALS;
 use crate::reader::{Me, Reader};
 use crate::seal::{Card, State, carriage_secret, pair_of};
 use crate::sealing::{Audience, state_of, waiting};
@@ -162,11 +161,10 @@ impl Reader {
             let carries = me.carry != Carry::Listed || self.snapshot.is_listed(&account)?;
             let told = self.told(&account, &me.feed)?;
             // Who has not heard of the own new card yet finds it by what was shared before.
-            let is_first = row.generation % RENEWALS == 0 && row.confirmed.is_none();
-            let before = row.previous.filter(|(_, until)| is_first && now < *until);
+            let before = row.in_doubt(now).cloned();
             let secret = carriage_secret(&row.secret, &me.account, &account);
             all.push(SealedFor { accounts: vec![account], carries, secret, told });
-            if let Some((secret, _)) = before {
+            if let Some(secret) = before {
                 // A device that was revoked has that, too: what is not for everybody does not go by it.
                 let secret = carriage_secret(&secret, &me.account, &account);
                 all.push(SealedFor { accounts: Vec::new(), carries: false, secret, told });
