@@ -22,6 +22,7 @@ pub(super) use again::{AGAIN, LATEST, OWN_EPOCHS, TURNS, UNOPENED};
 pub(crate) use again::{Latest, OwnEpoch};
 pub(super) use cards::{CARDS_DUE, INTRODUCED};
 pub(crate) use rows::{ContactRow, ConversationRow, EpochRow, EpochState, OwnPrekey, SaidRow};
+pub(crate) use said::Found;
 
 /// Stands before a change of which it is not known yet whether it counts for its account; a change
 /// begins otherwise.
