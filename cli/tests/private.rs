@@ -263,6 +263,28 @@ fn a_group_is_read_by_its_members_and_by_nobody_who_left() {
 }
 
 #[test]
+fn two_contacts_of_one_name_are_told_apart() {
+    let world = World::new();
+    let [ana, bo, cy, dora] = ["ana", "bo", "cy", "dora"].map(|name| world.home(name));
+    let accounts = [&bo, &cy, &dora].map(|home| {
+        let (card, name) = (card(home), if home.path() == dora.path() { "Dora" } else { "Sam" });
+        let added = ana.json(&["contact", "add", &card, "--name", name, "--verified"]);
+        added["account"].as_str().unwrap().to_owned()
+    });
+    let [bo, cy] =
+        [0, 1].map(|at| format!("Sam ({})", &accounts[at].split_once('1').unwrap().1[..8]));
+    ana.ok(&["group", "create", "mill", &accounts[0], &accounts[1], "Dora"]);
+    let told = ana.ok(&["groups"]);
+    assert!(told.contains(&bo) && told.contains(&cy) && told.contains(", Dora"), "{told}");
+    let told = ana.ok(&["contacts"]);
+    assert!(told.contains(&bo) && told.contains(&cy) && told.contains("Dora  verified"), "{told}");
+    let told = ana.ok(&["write", "--to", &accounts[0], "which one?"]);
+    assert!(told.contains(&format!("To {bo} alone")), "{told}");
+    let told = ana.ok(&["contact", "remove", &accounts[1]]);
+    assert_eq!(told, format!("{cy} is your contact no longer.\n"));
+}
+
+#[test]
 fn what_is_deleted_is_gone_here_alone_and_receipts_can_be_off() {
     let world = World::new();
     let [ana, bo] = ["ana", "bo"].map(|name| world.home(name));
