@@ -13,6 +13,9 @@ use crate::seal::{Action, Change, Draft, Inner, RosterKind, State, UnverifiedCha
 use crate::sealing::{Own, end_epoch, look_at_account, send, voice};
 use crate::store::{ConversationRow, Snapshot, StoreError, Writer};
 
+/// The name under which it is kept of which groups changes came whose names were not noted yet.
+const DUE: &str = "members due";
+
 /// What came of changing a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -86,6 +89,7 @@ pub(crate) fn change(
         send(writer, own, number, &inner, 0)?;
     }
     keep(writer, number, &change)?;
+    note_members(writer)?;
     // Where the audience is another one, an epoch begins with this, and with all that was changed.
     if !leaves && send(writer, own, number, &inner, 0)?.is_none() {
         writer.put_off_change(number, change.id())?;
@@ -180,7 +184,7 @@ fn is_device(
     }
 }
 
-/// Keeps a change, and takes its members for people whose feeds are of interest.
+/// Keeps a change; whom it names is noted later, once for all that came with it.
 fn keep(writer: &mut Writer<'_>, number: u32, change: &Change) -> Result<(), StoreError> {
     if !writer.add_change(number, change.id(), &change.encode())? {
         return Ok(());
@@ -188,20 +192,58 @@ fn keep(writer: &mut Writer<'_>, number: u32, change: &Change) -> Result<(), Sto
     if matches!(change.action(), Action::Remove(_) | Action::Leave) {
         writer.drop_rounds(number)?;
     }
-    let mut named: Vec<AccountId> = vec![*change.account()];
-    match change.action() {
-        Action::Create { members, .. } => named.extend(members),
-        Action::Add(account) => named.push(*account),
-        _ => {}
+    let mut due = writer.meta(DUE)?.unwrap_or_default();
+    let number = number.to_be_bytes();
+    if due.as_chunks::<4>().0.contains(&number) {
+        return Ok(());
     }
+    due.extend(number);
+    writer.set_meta(DUE, &due)
+}
+
+/// Takes whom the changes name that count, of groups of which some came, for people whose feeds are of
+/// interest. Whether there are more of them.
+pub(super) fn note_members(writer: &mut Writer<'_>) -> Result<bool, StoreError> {
+    let due = writer.meta(DUE)?.unwrap_or_default();
+    if due.is_empty() {
+        return Ok(false);
+    }
+    writer.set_meta(DUE, &[])?;
     let mut grown = false;
-    for account in named {
-        if writer.note_member(&account, number)? {
-            look_at_account(writer, &account)?;
-            grown = true;
+    for number in due.as_chunks::<4>().0 {
+        let number = u32::from_be_bytes(*number);
+        let (group, changes) =
+            (writer.conversation_row(number)?.id, read(writer.changes(number)?)?);
+        // Until it is known how the group began, nothing counts: anybody could name anybody.
+        let Some(state) = resolve(&group, &changes) else { continue };
+        for account in named(&state, &changes) {
+            if writer.note_member(&account, number)? {
+                look_at_account(writer, &account)?;
+                grown = true;
+            }
         }
     }
-    if grown { ingest::regroup(writer) } else { Ok(()) }
+    if grown {
+        ingest::regroup(writer)?;
+    }
+    Ok(grown)
+}
+
+/// Whom changes that count name as members, whether they are still or not.
+fn named(state: &State, changes: &[Change]) -> BTreeSet<AccountId> {
+    let counting: BTreeSet<&Digest> = state.counting.iter().collect();
+    let mut all = BTreeSet::new();
+    for change in changes.iter().filter(|change| counting.contains(change.id())) {
+        match change.action() {
+            Action::Create { members, .. } => {
+                all.insert(*change.account());
+                all.extend(members);
+            }
+            Action::Add(account) => drop(all.insert(*account)),
+            _ => {}
+        }
+    }
+    all
 }
 
 /// Who is written to in a group, if this person belongs to it: its members.
@@ -241,14 +283,5 @@ pub(super) fn is_heard(
         // How it began is not known yet: contacts hand that on.
         return Ok(writer.contact(account)?.is_some());
     };
-    let counting: BTreeSet<&Digest> = state.counting.iter().collect();
-    Ok(changes.iter().filter(|change| counting.contains(change.id())).any(|change| {
-        match change.action() {
-            Action::Create { members, .. } => {
-                change.account() == account || members.contains(account)
-            }
-            Action::Add(added) => added == account,
-            _ => false,
-        }
-    }))
+    Ok(named(&state, &changes).contains(account))
 }

@@ -47,13 +47,19 @@ pub(crate) fn advance(
         opened = opened.max(writer.heads.log_len);
     }
     writer.set_meta(OPENED, &opened.to_be_bytes())?;
-    while left > 0
-        && let Some((feed, first, last)) = writer.next_scan()?
-    {
-        let until = last.min(first.saturating_add(CHUNK.min(left)).saturating_sub(1));
-        look_at(writer, own, feed, first, until)?;
-        writer.scan_again(feed, until.saturating_add(1), last)?;
-        left = left.saturating_sub(until.saturating_sub(first).saturating_add(1));
+    loop {
+        while left > 0
+            && let Some((feed, first, last)) = writer.next_scan()?
+        {
+            let until = last.min(first.saturating_add(CHUNK.min(left)).saturating_sub(1));
+            look_at(writer, own, feed, first, until)?;
+            writer.scan_again(feed, until.saturating_add(1), last)?;
+            left = left.saturating_sub(until.saturating_sub(first).saturating_add(1));
+        }
+        // What new members of a group said is looked at in the same step.
+        if left == 0 || !groups::note_members(writer)? {
+            break;
+        }
     }
     if left == 0 {
         return Ok(true);
@@ -63,6 +69,7 @@ pub(crate) fn advance(
     kin::tell_contacts(writer, own)?;
     carriers::tell_new(writer, own)?;
     groups::prove(writer)?;
+    groups::note_members(writer)?;
     groups::tell_changes(writer, own)?;
     again::ask(writer, own)?;
     again::seal(writer, own)?;
