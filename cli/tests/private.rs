@@ -344,9 +344,10 @@ fn two_people_meet_by_one_whom_both_know() {
 #[test]
 fn a_lost_device_is_revoked_with_the_phrase() {
     let world = World::new();
-    let [ana, bo] = ["ana", "bo"].map(|name| world.home(name));
+    let [ana, bo, dora] = ["ana", "bo", "dora"].map(|name| world.home(name));
     let stick = world.folder("stick");
     befriend(&ana, &bo, ["Bo", "Ana"], &stick);
+    carry(&dora, &bo, &stick);
     let made = world.at("phone", &["init", "--name", "bo", "--restore", "--json"]);
     let made = made.input(&bo.phrase).json();
     let phone = made["feed"].as_str().unwrap();
@@ -366,6 +367,13 @@ fn a_lost_device_is_revoked_with_the_phrase() {
     let rows = bo.lines(&["devices"]);
     assert!(rows.iter().any(|row| row["feed"] == phone && row["revoked"] == true), "{rows:?}");
     assert_ne!(bo.json(&["contact", "card"])["card"], before);
+    // What the lost device could open as well holds no more than ana has to hear.
+    let sealed = world.folder("sealed");
+    bo.ok(&["bundle", "create", sealed.to_str().unwrap()]);
+    ana.ok(&["bundle", "read", sealed.to_str().unwrap()]);
+    let feeds = ana.lines(&["feeds"]);
+    let has = |feed: &str| feeds.iter().any(|row| row["feed"] == feed);
+    assert_eq!((has(&bo.feed), has(&dora.feed)), (true, false), "{feeds:?}");
     carry(&bo, &ana, &stick);
     // Nobody is told of a device that is revoked as if it were one.
     let told = ana.json(&["contacts"]);

@@ -51,6 +51,8 @@ pub struct SealedFor {
     pub accounts: Vec<AccountId>,
     /// Whether a feed of this home that only some may carry is for that reader too.
     pub carries: bool,
+    /// The feeds that it is for; all that may if none is named.
+    pub feeds: Vec<FeedId>,
     /// By what that reader finds its part.
     pub secret: Seed,
     /// The device that told how far it has read; none if nobody did.
@@ -158,27 +160,44 @@ impl Reader {
     /// which they find what is for them, and the device that told last what it holds.
     pub fn readers(&self) -> Result<Vec<SealedFor>, StoreError> {
         let (me, now) = (self.me()?, self.snapshot.known().minutes());
-        let mut all = Vec::new();
+        let (mut all, news) = (Vec::new(), self.own_open_feeds(&me.account)?);
         for (account, row) in self.snapshot.contacts()? {
             let carries = me.carry != Carry::Listed || self.snapshot.is_listed(&account)?;
             let told = self.told(&account, &me.feed)?;
             // Who has not heard of the own new card yet finds it by what was shared before.
             let before = row.in_doubt(now).cloned();
             let secret = carriage_secret(&row.secret, &me.account, &account);
-            all.push(SealedFor { accounts: vec![account], carries, secret, told });
-            if let Some(secret) = before {
-                // A device that was revoked has that, too: what is not for everybody does not go by it.
+            let (accounts, feeds) = (vec![account], Vec::new());
+            all.push(SealedFor { accounts, carries, feeds, secret, told });
+            if let Some(secret) = before.filter(|_| !news.is_empty()) {
+                // A device that was revoked has that, too: no more goes by it than what the contact has
+                // to hear, and nothing that is not for everybody.
                 let secret = carriage_secret(&secret, &me.account, &account);
-                all.push(SealedFor { accounts: Vec::new(), carries: false, secret, told });
+                let (accounts, feeds) = (Vec::new(), news.clone());
+                all.push(SealedFor { accounts, carries: false, feeds, secret, told });
             }
         }
         if !all.is_empty()
             && let Some(secret) = self.kin_secret(&me.account)?
         {
             let told = self.told(&me.account, &me.feed)?;
-            all.push(SealedFor { accounts: vec![me.account], carries: true, secret, told });
+            let (accounts, feeds) = (vec![me.account], Vec::new());
+            all.push(SealedFor { accounts, carries: true, feeds, secret, told });
         }
         all.extend(self.strange_members(&me)?);
+        Ok(all)
+    }
+
+    /// The feeds of this person's devices, but for those that were revoked, if anybody may carry them.
+    fn own_open_feeds(&self, me: &AccountId) -> Result<Vec<FeedId>, StoreError> {
+        let mut all = Vec::new();
+        for number in self.snapshot.feeds_of(me)? {
+            let Some(row) = self.snapshot.held_row(number)? else { continue };
+            let is_open = row.origin.is_some_and(|origin| origin.carry == Carry::Open);
+            if is_open && self.standing(me, &row.id)? != Some(2) {
+                all.push(row.id);
+            }
+        }
         Ok(all)
     }
 
@@ -202,7 +221,7 @@ impl Reader {
             if strange {
                 // A feed that only some may carry is for contacts alone.
                 let carries = me.carry == Carry::Open;
-                all.push(SealedFor { accounts, carries, secret, told: None });
+                all.push(SealedFor { accounts, carries, feeds: Vec::new(), secret, told: None });
             }
         }
         Ok(all)

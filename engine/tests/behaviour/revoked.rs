@@ -144,6 +144,7 @@ fn who_plays_a_contact_hears_of_a_home_that_meets_contacts_only_nothing_but_the_
             let met = world.meet(|world| &mut world.thief, dials);
             assert_eq!(of_ana(&met, dials), (None, SessionEnding::NoContact, false));
             assert_eq!(world.stolen() + holds(&world.thief, world.dora.feed()), 0);
+            assert!(holds(&world.thief, world.ana.feed()) > 0, "all that it asked for to see them");
             assert!(world.thief.texts(&world.ana.feed()).is_empty());
             assert_eq!(holds(&world.ana, world.thief.feed()), 0, "nothing is taken of it");
         }
@@ -166,6 +167,10 @@ fn a_contact_who_has_not_heard_of_a_new_card_hears_of_it_in_a_meeting() {
         let met = world.meet(|world| &mut world.bo, dials);
         assert_eq!(of_ana(&met, dials).0, None, "{case}");
         let [ana, bo] = [world.ana.account(), world.bo.account()];
+        if dials && (secluded || carry != Carry::Open) {
+            // A contact who sees in her state that nothing differs reads no further.
+            assert_eq!(met.kinds(false)[..2], [8, 1], "the news before the state: {case}");
+        }
         let cards = world.bo.reader().contacts().unwrap();
         assert_eq!(cards[0].card.generation, 1, "bo has heard: {case}");
         assert!(shared(&world.bo, ana).secret == shared(&world.ana, bo).secret, "{case}");
@@ -176,4 +181,39 @@ fn a_contact_who_has_not_heard_of_a_new_card_hears_of_it_in_a_meeting() {
         let texts = world.bo.texts(&world.ana.feed());
         assert_eq!(texts, ["before", "afterwards"], "{case}");
     }
+}
+
+#[test]
+fn a_device_that_is_revoked_carries_a_contacts_restricted_feed_no_more() {
+    let (mut ana, mut phone) = (Device::new(1), sibling(1));
+    let mut cy = Device::carried(3, Carry::Contacts);
+    for device in [&mut ana, &mut phone, &mut cy] {
+        device.node.lock_with(device.now, InMemoryBackend::new()).unwrap();
+        device.node.card(device.now).unwrap();
+    }
+    ana.befriend(&mut cy);
+    cy.befriend(&mut ana);
+    for binding in [1, 11, 21] {
+        meet(&mut ana, &mut phone, binding);
+        meet(&mut ana, &mut cy, binding + 1);
+        meet(&mut phone, &mut cy, binding + 2);
+        let new = (ana.account(), phone.feed());
+        cy.node.accept_devices(cy.now, &[new]).unwrap();
+        cy.idle();
+    }
+    cy.write("for friends");
+    // The first words of what is sealed to the phone as well are by what carriers show themselves.
+    cy.tell(ana.account(), "for both of your devices");
+    let met = meet(&mut phone, &mut cy, 31);
+    assert_eq!(met.other.with, Some(ana.account()));
+    assert_eq!(phone.told_with(cy.account()), ["for both of your devices"], "the thief is able");
+    ana.node.revoke(ana.now, &account(1), &phone.feed()).unwrap();
+    ana.idle();
+    meet(&mut ana, &mut cy, 32);
+    cy.write("without the phone");
+    let met = meet(&mut phone, &mut cy, 33);
+    assert_eq!(met.other.with, None, "cy has heard");
+    assert_eq!(phone.texts(&cy.feed()), ["for friends"]);
+    meet(&mut ana, &mut cy, 34);
+    assert_eq!(ana.texts(&cy.feed()), ["for friends", "without the phone"]);
 }
