@@ -462,10 +462,7 @@ impl Node {
         let is_looked_at =
             matches!(sentence, Sentence::Greeting(_) | Sentence::State(_) | Sentence::Ack { .. });
         if !is_looked_at && !meeting.expect_open()? {
-            return match sentence {
-                Sentence::Carried(Frame::Wants(wants)) => meeting.hear_wants(wants),
-                _ => Ok(()),
-            };
+            return meeting.pass_over(sentence);
         }
         if meeting.is_told_equal(&sentence) {
             meeting.news.clear();

@@ -2,12 +2,15 @@
 //! contact hears of it all the same. Method: meetings with a device that has nothing but what the
 //! two shared before, and with the contact itself.
 
+use thistle_engine::bundle::Frame;
 use thistle_engine::content::Carry;
 use thistle_engine::key::{AccountId, FeedId, Seed};
+use thistle_engine::limits::CONTROL_FRAMES;
 use thistle_engine::session::{Sentence, State};
-use thistle_engine::{InMemoryBackend, Node, SessionEnding, Shared};
+use thistle_engine::{InMemoryBackend, Input, Node, Output, SessionEnding, SessionFault, Shared};
 
 use crate::common::{Device, account, setup, start};
+use crate::hostile_peers::Peer;
 use crate::meet::{Met, Way, meet_by};
 use crate::private::sibling;
 
@@ -149,6 +152,30 @@ fn who_plays_a_contact_hears_of_a_home_that_meets_contacts_only_nothing_but_the_
             assert_eq!(holds(&world.ana, world.thief.feed()), 0, "nothing is taken of it");
         }
     }
+}
+
+#[test]
+fn who_plays_a_contact_cannot_talk_on_to_a_home_that_meets_contacts_only() {
+    let mut world = World::new(Carry::Open, true);
+    let (node, now, binding) = (&mut world.thief.node, world.thief.now, [200; 32]);
+    let (link, peer, via) = (9, [1; 32], "a meeting");
+    let opened =
+        Input::LinkOpened { link, opener: true, peer, binding: &binding, known: false, via };
+    node.handle(now, opened).unwrap();
+    let greeting = std::iter::from_fn(|| node.poll()).find_map(|output| match output {
+        Output::Send { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    let mut peer = Peer::meet(&mut world.ana, false, false, &binding);
+    peer.raw(&greeting.unwrap());
+    let frame = Sentence::Carried(Frame::Segment(&[0x82, 1, 0])).encode();
+    peer.raw(&frame);
+    assert_eq!(peer.report, None, "she waits until it has taken the news");
+    let many = frame.repeat(1_000);
+    for _ in 0..=CONTROL_FRAMES / 1_000 {
+        peer.raw(&many);
+    }
+    assert_eq!(peer.fault(), SessionFault::TooManyFrames);
 }
 
 #[test]

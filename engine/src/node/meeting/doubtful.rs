@@ -9,12 +9,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::bundle::Frame;
 use crate::content::Carry;
 use crate::key::{AccountId, FeedId};
+use crate::limits::CONTROL_FRAMES;
 use crate::node::Node;
 use crate::node::meeting::giving::Job;
 use crate::node::meeting::recognition::{Recognised, peer_of};
-use crate::node::meeting::{Meeting, SessionEnding, Stop};
+use crate::node::meeting::{Meeting, SessionEnding, SessionFault, Stop};
+use crate::session::Sentence;
 use crate::store::{ArrivalKind, FeedRow, OriginRow, Snapshot, StoreError};
 
 /// What the account says of a device that it revoked.
@@ -115,6 +118,19 @@ impl Meeting {
             return Err(Stop::Ends(SessionEnding::NoContact));
         }
         Ok(!self.recognised.is_shut())
+    }
+
+    /// Hears of somebody doubtful what it asks for, and passes over what else it says, if it is not too
+    /// much.
+    pub(super) fn pass_over(&mut self, sentence: Sentence<'_>) -> Result<(), Stop> {
+        self.control = self.control.saturating_add(1);
+        if self.control > CONTROL_FRAMES {
+            return Err(SessionFault::TooManyFrames.into());
+        }
+        match sentence {
+            Sentence::Carried(Frame::Wants(wants)) => self.hear_wants(wants),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the session if somebody doubtful has taken all that it is told, and nothing else.
