@@ -291,6 +291,28 @@ fn a_group_is_read_by_its_members_and_by_nobody_who_left() {
 }
 
 #[test]
+fn two_contacts_of_one_name_are_told_apart() {
+    let world = World::new();
+    let [ana, bo, cy, dora] = ["ana", "bo", "cy", "dora"].map(|name| world.home(name));
+    let accounts = [&bo, &cy, &dora].map(|home| {
+        let (card, name) = (card(home), if home.path() == dora.path() { "Dora" } else { "Sam" });
+        let added = ana.json(&["contact", "add", &card, "--name", name, "--verified"]);
+        added["account"].as_str().unwrap().to_owned()
+    });
+    let [bo, cy] =
+        [0, 1].map(|at| format!("Sam ({})", &accounts[at].split_once('1').unwrap().1[..8]));
+    ana.ok(&["group", "create", "mill", &accounts[0], &accounts[1], "Dora"]);
+    let told = ana.ok(&["groups"]);
+    assert!(told.contains(&bo) && told.contains(&cy) && told.contains(", Dora"), "{told}");
+    let told = ana.ok(&["contacts"]);
+    assert!(told.contains(&bo) && told.contains(&cy) && told.contains("Dora  verified"), "{told}");
+    let told = ana.ok(&["write", "--to", &accounts[0], "which one?"]);
+    assert!(told.contains(&format!("To {bo} alone")), "{told}");
+    let told = ana.ok(&["contact", "remove", &accounts[1]]);
+    assert_eq!(told, format!("{cy} is your contact no longer.\n"));
+}
+
+#[test]
 fn what_is_deleted_is_gone_here_alone_and_receipts_can_be_off() {
     let world = World::new();
     let [ana, bo] = ["ana", "bo"].map(|name| world.home(name));
@@ -350,9 +372,10 @@ fn two_people_meet_by_one_whom_both_know() {
 #[test]
 fn a_lost_device_is_revoked_with_the_phrase() {
     let world = World::new();
-    let [ana, bo] = ["ana", "bo"].map(|name| world.home(name));
+    let [ana, bo, dora] = ["ana", "bo", "dora"].map(|name| world.home(name));
     let stick = world.folder("stick");
     befriend(&ana, &bo, ["Bo", "Ana"], &stick);
+    carry(&dora, &bo, &stick);
     let made = world.at("phone", &["init", "--name", "bo", "--restore", "--json"]);
     let made = made.input(&bo.phrase).json();
     let phone = made["feed"].as_str().unwrap();
@@ -372,6 +395,13 @@ fn a_lost_device_is_revoked_with_the_phrase() {
     let rows = bo.lines(&["devices"]);
     assert!(rows.iter().any(|row| row["feed"] == phone && row["revoked"] == true), "{rows:?}");
     assert_ne!(bo.json(&["contact", "card"])["card"], before);
+    // What the lost device could open as well holds no more than ana has to hear.
+    let sealed = world.folder("sealed");
+    bo.ok(&["bundle", "create", sealed.to_str().unwrap()]);
+    ana.ok(&["bundle", "read", sealed.to_str().unwrap()]);
+    let feeds = ana.lines(&["feeds"]);
+    let has = |feed: &str| feeds.iter().any(|row| row["feed"] == feed);
+    assert_eq!((has(&bo.feed), has(&dora.feed)), (true, false), "{feeds:?}");
     carry(&bo, &ana, &stick);
     // Nobody is told of a device that is revoked as if it were one.
     let told = ana.json(&["contacts"]);

@@ -68,14 +68,20 @@ impl Keys {
         let held = held.map(|secret| Held { of: String::new(), secret }).collect();
         let nobody =
             Audience { secrets: Vec::new(), request: BundleRequest::default(), peers: Vec::new() };
-        // One part for those who may carry the own feed, one for the others.
-        let mut everything = [nobody.clone(), nobody];
+        // One part for those who may carry the own feed, one for the others, and one for those who get some
+        // feeds only, which are the same for all of them.
+        let mut everything = [nobody.clone(), nobody.clone(), nobody];
         let mut audiences = Vec::new();
-        for SealedFor { accounts, carries, secret, told } in reader.readers()? {
+        for SealedFor { accounts, carries, feeds, secret, told } in reader.readers()? {
             match told {
                 None => {
-                    let [some, others] = &mut everything;
-                    let audience = if carries { some } else { others };
+                    let [some, others, few] = &mut everything;
+                    let audience = match (feeds.is_empty(), carries) {
+                        (false, _) => few,
+                        (true, true) => some,
+                        (true, false) => others,
+                    };
+                    audience.request.feeds = feeds;
                     audience.secrets.push(secret);
                     audience.request.readers.extend(accounts);
                 }
@@ -84,6 +90,7 @@ impl Keys {
                     request: BundleRequest {
                         for_peer: Some(feed),
                         readers: accounts,
+                        feeds,
                         ..BundleRequest::default()
                     },
                     peers: vec![feed],

@@ -3,6 +3,7 @@
 //! Who can read a message is said with it. Whether a person was verified stands everywhere where the
 //! person is named, and a device of a contact that is new is told before anything is sealed to it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -144,7 +145,7 @@ pub(crate) fn take(
                 .since("no thistle makes such a card; somebody may have tampered with it"));
         }
     }
-    let contact = find(ctx, &ids::account_text(&card.account))?;
+    let (contact, _) = find(ctx, &ids::account_text(&card.account))?;
     if ctx.json() {
         ctx.streams.object(&contact_fields(&contact).with("new", added == Added::New))?;
         return Ok(0);
@@ -195,6 +196,7 @@ fn read_card(ctx: &Context, typed: &str) -> Result<Card, CliError> {
 /// `contacts`.
 pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
     let contacts = contacts(&ctx.tidy_reader()?, ctx)?;
+    let alike = alike(&contacts);
     for contact in &contacts {
         if ctx.json() {
             ctx.streams.object(&contact_fields(contact))?;
@@ -208,10 +210,11 @@ pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
             let id = ids::account_text(&contact.account);
             let by = contact.introduced_by.filter(|_| !contact.verified).map(|by| {
                 let by = contacts.iter().find(|one| one.account == by);
-                format!(", introduced by {}", by.map_or_else(|| "somebody".to_owned(), label))
+                let by = by.map_or_else(|| "somebody".to_owned(), |by| label(by, &alike));
+                format!(", introduced by {by}")
             });
             let by = by.unwrap_or_default();
-            let line = format!("{}  {verified}{by}, {devices}{reach}", label(contact));
+            let line = format!("{}  {verified}{by}, {devices}{reach}", label(contact, &alike));
             ctx.streams.line(&line)?;
             ctx.streams.line(&format!("  {id}"))?;
         }
@@ -219,7 +222,7 @@ pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
     if contacts.is_empty() && !ctx.json() {
         ctx.streams.line("You have no contacts. Add one by a card: `thistle contact add CARD`.")?;
     }
-    tell_devices(ctx, &contacts);
+    tell_devices(ctx, &contacts, &alike);
     Ok(0)
 }
 
@@ -235,21 +238,21 @@ fn change(
     name: Option<String>,
     verified: bool,
 ) -> Result<u8, CliError> {
-    let account = find(ctx, typed)?.account;
+    let account = find(ctx, typed)?.0.account;
     ctx.act(move |node, now| node.change_contact(now, &account, name.as_deref(), verified))?;
-    let contact = find(ctx, &ids::account_text(&account))?;
+    let (contact, label) = find(ctx, &ids::account_text(&account))?;
     if ctx.json() {
         ctx.streams.object(&contact_fields(&contact))?;
     } else {
         let verified = if contact.verified { "verified" } else { "not verified" };
-        ctx.streams.line(&format!("{}: {verified}.", label(&contact)))?;
+        ctx.streams.line(&format!("{label}: {verified}."))?;
     }
     Ok(0)
 }
 
 /// `contact carry`.
 fn carry(ctx: &mut Context, args: &args::ContactCarry) -> Result<u8, CliError> {
-    let contact = find(ctx, &args.contact)?;
+    let (contact, label) = find(ctx, &args.contact)?;
     let (account, on) = (contact.account, !args.not);
     ctx.act(move |node, now| node.list_contact(now, &account, on))?;
     let listed = ctx.reader()?.me().map_err(|error| ctx.host.fault(&error))?.carry;
@@ -258,7 +261,7 @@ fn carry(ctx: &mut Context, args: &args::ContactCarry) -> Result<u8, CliError> {
         return Ok(0);
     }
     let may = if on { "is listed" } else { "is not listed" };
-    ctx.streams.line(&format!("{} {may} among those who may carry your feed.", label(&contact)))?;
+    ctx.streams.line(&format!("{label} {may} among those who may carry your feed."))?;
     if listed != Carry::Listed {
         let who = if listed == Carry::Open { "anybody" } else { "any contact" };
         ctx.streams.note(&format!("note: that changes nothing now: {who} may carry your feed"));
@@ -268,13 +271,13 @@ fn carry(ctx: &mut Context, args: &args::ContactCarry) -> Result<u8, CliError> {
 
 /// `contact remove`.
 fn remove(ctx: &mut Context, typed: &str) -> Result<u8, CliError> {
-    let contact = find(ctx, typed)?;
+    let (contact, label) = find(ctx, typed)?;
     let account = contact.account;
     ctx.act(move |node, now| node.remove_contact(now, &account))?;
     if ctx.json() {
         ctx.streams.object(&contact_fields(&contact).with("removed", true))?;
     } else {
-        ctx.streams.line(&format!("{} is your contact no longer.", label(&contact)))?;
+        ctx.streams.line(&format!("{label} is your contact no longer."))?;
     }
     Ok(0)
 }
@@ -288,9 +291,13 @@ pub(crate) fn contacts(reader: &Reader, ctx: &Context) -> Result<Vec<Contact>, C
     reader.contacts().map_err(|error| ctx.host.fault(&error))
 }
 
-/// The one contact that is meant.
-pub(crate) fn find(ctx: &mut Context, typed: &str) -> Result<Contact, CliError> {
-    meant(contacts(&ctx.tidy_reader()?, ctx)?, typed)
+/// The one contact that is meant, and what output calls it.
+pub(crate) fn find(ctx: &mut Context, typed: &str) -> Result<(Contact, String), CliError> {
+    let contacts = contacts(&ctx.tidy_reader()?, ctx)?;
+    let alike = alike(&contacts);
+    let contact = meant(contacts, typed)?;
+    let label = label(&contact, &alike);
+    Ok((contact, label))
 }
 
 fn meant(contacts: Vec<Contact>, typed: &str) -> Result<Contact, CliError> {
@@ -310,6 +317,8 @@ fn candidate(contact: &Contact) -> Candidate {
 #[derive(Debug)]
 pub(crate) struct Known {
     contacts: Vec<Contact>,
+    /// Those whose name alone could mean another one.
+    alike: BTreeSet<AccountId>,
     groups: Vec<State>,
     me: AccountId,
 }
@@ -329,7 +338,8 @@ impl Known {
         let fault = |error| ctx.host.fault(&error);
         let me = reader.me().map_err(fault)?.account;
         let groups = reader.groups().map_err(fault)?;
-        Ok(Self { contacts: contacts(reader, ctx)?, groups, me })
+        let contacts = contacts(reader, ctx)?;
+        Ok(Self { alike: alike(&contacts), contacts, groups, me })
     }
 
     /// The groups.
@@ -406,7 +416,12 @@ impl Known {
             return "you".to_owned();
         }
         let found = self.contacts.iter().find(|contact| contact.account == *account);
-        found.map_or_else(|| short(account), label)
+        found.map_or_else(|| short(account), |contact| self.contact_label(contact))
+    }
+
+    /// What output calls a contact.
+    pub(crate) fn contact_label(&self, contact: &Contact) -> String {
+        label(contact, &self.alike)
     }
 
     /// What output calls a group.
@@ -434,7 +449,7 @@ impl Meant {
 
     fn label(&self, known: &Known) -> String {
         match self {
-            Self::Contact(contact) => label(contact),
+            Self::Contact(contact) => known.contact_label(contact),
             Self::Group(state) => known.group_label(state),
         }
     }
@@ -468,9 +483,20 @@ fn called(contact: &Contact) -> Option<&str> {
     contact.name.as_deref().or(contact.card.name.as_deref())
 }
 
-/// What output calls a contact; safe for a terminal.
-pub(crate) fn label(contact: &Contact) -> String {
-    pick::label(called(contact).unwrap_or_default(), &short(&contact.account), !contact.verified)
+/// Those of some contacts whose name another one of them has, or one that looks like it.
+pub(crate) fn alike(contacts: &[Contact]) -> BTreeSet<AccountId> {
+    let named: Vec<(&Contact, &str)> =
+        contacts.iter().filter_map(|contact| Some((contact, called(contact)?))).collect();
+    let names: Vec<&str> = named.iter().map(|(_, name)| *name).collect();
+    let shared = pick::shared(&names).into_iter().zip(named);
+    shared.filter(|(twice, _)| *twice).map(|(_, (contact, _))| contact.account).collect()
+}
+
+/// What output calls a contact; safe for a terminal. With its id if it is not verified, or is one of
+/// those whose name alone could mean another one.
+pub(crate) fn label(contact: &Contact, alike: &BTreeSet<AccountId>) -> String {
+    let ambiguous = !contact.verified || alike.contains(&contact.account);
+    pick::label(called(contact).unwrap_or_default(), &short(&contact.account), ambiguous)
 }
 
 fn contact_fields(contact: &Contact) -> Fields {
@@ -484,13 +510,17 @@ fn contact_fields(contact: &Contact) -> Fields {
 }
 
 /// Tells of new devices of contacts: the next message is sealed to them too. Which they are.
-fn tell_devices(ctx: &mut Context, contacts: &[Contact]) -> Vec<(AccountId, FeedId)> {
+fn tell_devices(
+    ctx: &mut Context,
+    contacts: &[Contact],
+    alike: &BTreeSet<AccountId>,
+) -> Vec<(AccountId, FeedId)> {
     let mut told = Vec::new();
     for contact in contacts {
         for feed in &contact.new_feeds {
             ctx.streams.note(&format!(
                 "note: {} has another device, {}; what you write from now on can be read there",
-                label(contact),
+                label(contact, alike),
                 ids::short(&ids::feed_text(feed)),
             ));
             told.push((contact.account, *feed));
@@ -530,7 +560,7 @@ pub(crate) fn write(
     let reader = ctx.tidy_reader()?;
     let known = Known::of(&reader, ctx)?;
     let meant = known.audience(to)?;
-    let told = tell_devices(ctx, &meant.contacts(&known));
+    let told = tell_devices(ctx, &meant.contacts(&known), &known.alike);
     let answered = match reply_to {
         Some(typed) => Some(names::entry(&reader, typed, |error| ctx.host.fault(error))?),
         None => None,
@@ -590,7 +620,7 @@ pub(crate) fn said(
     let reader = ctx.tidy_reader()?;
     let known = Known::of(&reader, ctx)?;
     let meant = known.audience(with)?;
-    tell_devices(ctx, &meant.contacts(&known));
+    tell_devices(ctx, &meant.contacts(&known), &known.alike);
     let needle = asked.text.as_deref().map(str::to_lowercase);
     let mut fits = |said: &Said| {
         let Some(post) = view::post_of(&said.content) else { return false };

@@ -12,7 +12,7 @@ use crate::view::Fields;
 
 /// `contact introduce`.
 pub(crate) fn introduce(ctx: &mut Context, args: &args::Introduce) -> Result<u8, CliError> {
-    let (one, other) = (find(ctx, &args.one)?, find(ctx, &args.other)?);
+    let ((one, its_name), (other, others)) = (find(ctx, &args.one)?, find(ctx, &args.other)?);
     if one.account == other.account {
         return Err(CliError::new(Kind::Usage, "these are one and the same contact"));
     }
@@ -30,7 +30,7 @@ pub(crate) fn introduce(ctx: &mut Context, args: &args::Introduce) -> Result<u8,
         let introduced = [first, second].map(|account| ids::account_text(&account));
         ctx.streams.object(&Fields::default().with("introduced", introduced.to_vec()))?;
     } else {
-        let line = format!("{} and {} are sent each other's card.", label(&one), label(&other));
+        let line = format!("{its_name} and {others} are sent each other's card.");
         ctx.streams.line(&line)?;
     }
     Ok(0)
@@ -41,6 +41,7 @@ pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
     let reader = ctx.tidy_reader()?;
     let found = reader.introductions().map_err(|error| ctx.host.fault(&error))?;
     let known = contacts::contacts(&reader, ctx)?;
+    let alike = contacts::alike(&known);
     drop(reader);
     for (by, card) in &found {
         let who = known.iter().find(|one| one.account == *by);
@@ -54,7 +55,7 @@ pub(crate) fn list(ctx: &mut Context) -> Result<u8, CliError> {
             ctx.streams.object(&fields)?;
         } else {
             let name = card.name.as_deref().unwrap_or_default();
-            let by = who.map_or_else(|| short(by), label);
+            let by = who.map_or_else(|| short(by), |who| label(who, &alike));
             let line =
                 format!("{}  introduced by {by}", pick::label(name, &short(&card.account), true));
             ctx.streams.line(&line)?;

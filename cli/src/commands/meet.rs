@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use thistle_engine::ids::{self, Id, IdKind, IdQuery};
 use thistle_engine::key::AccountId;
-use thistle_engine::{Contact, Event, Node, Remembered, SessionReport};
+use thistle_engine::{Event, Node, Remembered, SessionReport};
 use thistle_transports::{Place, key_of};
 
 use crate::address::{Address, AddressFault, dialled};
 use crate::args;
-use crate::commands::contacts::{Known, label as person};
+use crate::commands::contacts::Known;
 use crate::context::Context;
 use crate::net::{Ear, Met, News, cut_off, not_met};
 use crate::outcome::{CliError, Kind};
@@ -248,8 +248,9 @@ fn target(ctx: &Context, typed: &str) -> Result<Place, CliError> {
         return Ok(Place { key: address.key, at });
     }
     let known = remembered(ctx)?;
-    if let Ok(contact) = Known::of(&ctx.host.reader()?, ctx)?.contact(typed) {
-        return place_of_contact(&known, &contact);
+    let people = Known::of(&ctx.host.reader()?, ctx)?;
+    if let Ok(contact) = people.contact(typed) {
+        return place_of_contact(&known, &contact.account, &people);
     }
     let query = IdQuery::parse(IdKind::Node, typed)
         .map_err(|fault| no_address(typed, AddressFault::Key(fault)))?;
@@ -273,11 +274,15 @@ fn target(ctx: &Context, typed: &str) -> Result<Place, CliError> {
 }
 
 /// Where a contact was met last.
-fn place_of_contact(known: &[Remembered], contact: &Contact) -> Result<Place, CliError> {
-    let last = known.iter().rev().find(|one| one.with == Some(contact.account));
+fn place_of_contact(
+    known: &[Remembered],
+    contact: &AccountId,
+    people: &Known,
+) -> Result<Place, CliError> {
+    let last = known.iter().rev().find(|one| one.with == Some(*contact));
     let place = last.and_then(|one| Some(Place { key: one.key, at: place_of(one)? }));
     place.ok_or_else(|| {
-        let message = format!("where {} can be met is not known", person(contact));
+        let message = format!("where {} can be met is not known", people.person(contact));
         CliError::new(Kind::Input, message)
             .hint("ask for the address: `thistle address` tells it there")
     })

@@ -6,6 +6,7 @@
 //! hint and digests are the truth. Everything a peer sends is counted against `limits.rs`; whatever
 //! it does, the session ends, and what came before is kept.
 
+mod doubtful;
 mod giving;
 mod recognition;
 mod report;
@@ -458,8 +459,10 @@ impl Node {
                 return Err(SessionFault::TooManyFrames.into());
             }
         }
-        if !matches!(sentence, Sentence::Greeting(_) | Sentence::State(_) | Sentence::Ack { .. }) {
-            meeting.expect_open()?;
+        let is_looked_at =
+            matches!(sentence, Sentence::Greeting(_) | Sentence::State(_) | Sentence::Ack { .. });
+        if !is_looked_at && !meeting.expect_open()? {
+            return meeting.pass_over(sentence);
         }
         if meeting.is_told_equal(&sentence) {
             meeting.news.clear();
@@ -468,6 +471,7 @@ impl Node {
             Sentence::Greeting(greeting) => self.hear_greeting(now, meeting, &greeting),
             Sentence::Ack { count, done } => {
                 meeting.hear_ack(count, done)?;
+                meeting.expect_more()?;
                 self.tell_progress(meeting);
                 if done { self.commit_pieces(now, meeting) } else { Ok(()) }
             }

@@ -462,7 +462,7 @@ impl Reader {
     fn cost_of(&self, number: u32, run: (u64, u64)) -> Result<u64, StoreError> {
         let feed = self.snapshot.row(number)?.id;
         let mut bytes = 0;
-        for cut in self.cut(number, feed, run)?.0 {
+        for cut in self.cut(number, feed, run, &|_| true)?.0 {
             bytes += frame_len(cut.bytes.len() as u64);
             let following = cut.following.iter();
             bytes += following
@@ -473,17 +473,19 @@ impl Reader {
     }
 
     /// Cuts a run into segments, each ending at a signature, until they are enough for one piece
-    /// of work; tells where the next piece begins.
+    /// of work; tells where the next piece begins. Payloads go along that are `fit` to.
     pub(crate) fn cut(
         &self,
         number: u32,
         feed: FeedId,
         (first, last): (u64, u64),
+        fit: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(Vec<Cut>, u64), StoreError> {
         let mut cuts = Vec::new();
         let mut pending: Vec<Held> = Vec::new();
         let (mut bytes, mut next) = (0, last.saturating_add(1));
-        self.snapshot.scan(number, first, last, &mut |held| {
+        self.snapshot.scan(number, first, last, &mut |mut held| {
+            held.payload = held.payload.filter(|payload| fit(payload));
             let end = window(held.seq).1;
             let (seq, is_end) = (held.seq, held.seq == end);
             bytes += held.payload.as_ref().map_or(0, Vec::len);
@@ -602,7 +604,7 @@ impl BundleSource {
             }
             Job::Entries(number, first, last) => {
                 let feed = snapshot.row(number)?.id;
-                let (cuts, next) = self.reader.cut(number, feed, (first, last))?;
+                let (cuts, next) = self.reader.cut(number, feed, (first, last), &|_| true)?;
                 if next <= last {
                     self.jobs.push_front(Job::Entries(number, next, last));
                 }

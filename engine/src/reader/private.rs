@@ -1,13 +1,14 @@
 //! What a reader sees of contacts and private messages.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::content::{Carry, Content};
 use crate::entry::EntryId;
 use crate::key::{AccountId, Context, FeedId, Seed};
-use crate::limits::RENEWALS;
 use crate::reader::{Me, Reader};
 use crate::seal::{Card, State, carriage_secret, pair_of};
 use crate::sealing::{Audience, state_of, waiting};
-use crate::store::{ContactRow, StoreError};
+use crate::store::{ContactRow, Found, StoreError};
 
 /// A person whom the user added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct SealedFor {
     pub accounts: Vec<AccountId>,
     /// Whether a feed of this home that only some may carry is for that reader too.
     pub carries: bool,
+    /// The feeds that it is for; all that may if none is named.
+    pub feeds: Vec<FeedId>,
     /// By what that reader finds its part.
     pub secret: Seed,
     /// The device that told how far it has read; none if nobody did.
@@ -159,28 +162,44 @@ impl Reader {
     /// which they find what is for them, and the device that told last what it holds.
     pub fn readers(&self) -> Result<Vec<SealedFor>, StoreError> {
         let (me, now) = (self.me()?, self.snapshot.known().minutes());
-        let mut all = Vec::new();
+        let (mut all, news) = (Vec::new(), self.own_open_feeds(&me.account)?);
         for (account, row) in self.snapshot.contacts()? {
             let carries = me.carry != Carry::Listed || self.snapshot.is_listed(&account)?;
             let told = self.told(&account, &me.feed)?;
             // Who has not heard of the own new card yet finds it by what was shared before.
-            let is_first = row.generation % RENEWALS == 0 && row.confirmed.is_none();
-            let before = row.previous.filter(|(_, until)| is_first && now < *until);
+            let before = row.in_doubt(now).cloned();
             let secret = carriage_secret(&row.secret, &me.account, &account);
-            all.push(SealedFor { accounts: vec![account], carries, secret, told });
-            if let Some((secret, _)) = before {
-                // A device that was revoked has that, too: what is not for everybody does not go by it.
+            let (accounts, feeds) = (vec![account], Vec::new());
+            all.push(SealedFor { accounts, carries, feeds, secret, told });
+            if let Some(secret) = before.filter(|_| !news.is_empty()) {
+                // A device that was revoked has that, too: no more goes by it than what the contact has
+                // to hear, and nothing that is not for everybody.
                 let secret = carriage_secret(&secret, &me.account, &account);
-                all.push(SealedFor { accounts: Vec::new(), carries: false, secret, told });
+                let (accounts, feeds) = (Vec::new(), news.clone());
+                all.push(SealedFor { accounts, carries: false, feeds, secret, told });
             }
         }
         if !all.is_empty()
             && let Some(secret) = self.kin_secret(&me.account)?
         {
             let told = self.told(&me.account, &me.feed)?;
-            all.push(SealedFor { accounts: vec![me.account], carries: true, secret, told });
+            let (accounts, feeds) = (vec![me.account], Vec::new());
+            all.push(SealedFor { accounts, carries: true, feeds, secret, told });
         }
         all.extend(self.strange_members(&me)?);
+        Ok(all)
+    }
+
+    /// The feeds of this person's devices, but for those that were revoked, if anybody may carry them.
+    fn own_open_feeds(&self, me: &AccountId) -> Result<Vec<FeedId>, StoreError> {
+        let mut all = Vec::new();
+        for number in self.snapshot.feeds_of(me)? {
+            let Some(row) = self.snapshot.held_row(number)? else { continue };
+            let is_open = row.origin.is_some_and(|origin| origin.carry == Carry::Open);
+            if is_open && self.standing(me, &row.id)? != Some(2) {
+                all.push(row.id);
+            }
+        }
         Ok(all)
     }
 
@@ -204,7 +223,7 @@ impl Reader {
             if strange {
                 // A feed that only some may carry is for contacts alone.
                 let carries = me.carry == Carry::Open;
-                all.push(SealedFor { accounts, carries, secret, told: None });
+                all.push(SealedFor { accounts, carries, feeds: Vec::new(), secret, told: None });
             }
         }
         Ok(all)
@@ -253,6 +272,21 @@ impl Reader {
         Ok(secret.map(|secret| carriage_secret(&secret, me, me)))
     }
 
+    /// Who is to have what is said with an audience.
+    fn awaited(&self, audience: &Audience, number: u32) -> Result<Awaited, StoreError> {
+        let (present, epochs) = match audience {
+            Audience::Contact(with) => (vec![*with], BTreeMap::new()),
+            Audience::Group(group) => {
+                let state = state_of(&self.snapshot, number, group)?;
+                let members = state.into_iter().flat_map(|state| state.members);
+                let me = self.me()?.account;
+                let others = members.map(|member| member.account).filter(|one| *one != me);
+                (others.collect(), self.snapshot.own_epochs(number)?)
+            }
+        };
+        Ok(Awaited { present: present.into_iter().collect(), epochs })
+    }
+
     /// What was said with an audience: the newest `limit` that `fits`, oldest first.
     pub fn said(
         &self,
@@ -266,6 +300,7 @@ impl Reader {
             Audience::Group(group) => *group,
         };
         let Some(number) = self.snapshot.conversation(&id)? else { return Ok(Vec::new()) };
+        let awaited = self.awaited(audience, number)?;
         let mut all = Vec::new();
         for (conversation, content) in waiting(&self.snapshot)?.into_iter().rev() {
             let progress = Some(Progress::Waits);
@@ -279,7 +314,7 @@ impl Reader {
             if all.len() >= limit {
                 return Ok(false);
             }
-            let said = self.said_of(found.feed, found.seq, found.lamport, &found.text)?;
+            let said = self.said_of(&found, &awaited)?;
             all.extend(said.filter(|said| fits(said)));
             Ok(true)
         })?;
@@ -288,13 +323,8 @@ impl Reader {
         Ok(all)
     }
 
-    fn said_of(
-        &self,
-        feed: u32,
-        seq: u64,
-        lamport: u32,
-        text: &[u8],
-    ) -> Result<Option<Said>, StoreError> {
+    fn said_of(&self, found: &Found, awaited: &Awaited) -> Result<Option<Said>, StoreError> {
+        let &Found { feed, seq, lamport, ref text } = found;
         let (Some(row), Some(held)) =
             (self.snapshot.held_row(feed)?, self.snapshot.entry(feed, seq)?)
         else {
@@ -303,21 +333,49 @@ impl Reader {
         let (Some(origin), Ok(content)) = (row.origin, Content::decode(text)) else {
             return Ok(None);
         };
-        let progress = if row.own == 0 {
-            None
-        } else {
-            // Of a group all have to have it.
-            let arrived = self.snapshot.arrived(feed, seq)?;
-            Some(match arrived.iter().map(|(_, state)| *state).min() {
-                None if self.snapshot.carried(feed)? >= seq => Progress::Carried,
-                None => Progress::Written,
-                Some(0) => Progress::Unreadable,
-                Some(1) => Progress::Delivered,
-                Some(_) => Progress::Read,
-            })
-        };
+        let progress = if row.own == 0 { None } else { Some(self.how_far((feed, seq), awaited)?) };
         let entry = Some((row.id, seq, held.id));
         let (author, handed_by) = (origin.account, self.snapshot.handed_by((feed, seq))?);
         Ok(Some(Said { author, entry, lamport, content, progress, handed_by }))
+    }
+
+    /// How far an own message came: all for whom it is have to have it.
+    fn how_far(&self, (feed, seq): (u32, u64), awaited: &Awaited) -> Result<Progress, StoreError> {
+        let arrived: BTreeMap<AccountId, u8> =
+            self.snapshot.arrived(feed, seq)?.into_iter().collect();
+        let mut states: Vec<Option<u8>> =
+            awaited.at((feed, seq)).map(|account| arrived.get(account).copied()).collect();
+        if states.is_empty() {
+            // All of them left.
+            states = arrived.into_values().map(Some).collect();
+        }
+        if states.contains(&Some(0)) {
+            return Ok(Progress::Unreadable);
+        }
+        Ok(match states.into_iter().min().flatten() {
+            None if self.snapshot.carried(feed)? >= seq => Progress::Carried,
+            None => Progress::Written,
+            Some(1) => Progress::Delivered,
+            Some(_) => Progress::Read,
+        })
+    }
+}
+
+/// Who is to have what this person says to an audience.
+struct Awaited {
+    /// Those who belong to it now, without this person.
+    present: BTreeSet<AccountId>,
+    /// For whom the own epochs of a group were, as far as it is remembered.
+    epochs: BTreeMap<(u32, u64), Vec<AccountId>>,
+}
+
+impl Awaited {
+    /// Who is to have one message: those for whom it was sealed and who did not leave since. Where it is
+    /// not remembered any more for whom that was, all who belong to the audience now.
+    fn at(&self, (feed, seq): (u32, u64)) -> impl Iterator<Item = &AccountId> {
+        let epoch = self.epochs.range((feed, 0)..=(feed, seq)).next_back();
+        let sealed_for = epoch.map(|(_, accounts)| accounts);
+        let is_for = move |account: &&AccountId| sealed_for.is_none_or(|all| all.contains(account));
+        self.present.iter().filter(is_for)
     }
 }

@@ -13,6 +13,9 @@ use crate::seal::{Action, Change, Draft, Inner, RosterKind, State, UnverifiedCha
 use crate::sealing::{Own, end_epoch, goes_on, history, look_at_account, send, voice};
 use crate::store::{ConversationRow, Snapshot, StoreError, Writer};
 
+/// The name under which it is kept of which groups changes came whose names were not noted yet.
+const DUE: &str = "members due";
+
 /// What came of changing a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -86,6 +89,7 @@ pub(crate) fn change(
         send(writer, own, number, &inner, 0)?;
     }
     keep(writer, number, &change)?;
+    note_members(writer)?;
     // Where the audience is another one, an epoch begins with this, and with all that was changed.
     if !leaves && send(writer, own, number, &inner, 0)?.is_none() {
         writer.put_off_change(number, change.id())?;
@@ -190,7 +194,7 @@ fn is_device(
     }
 }
 
-/// Keeps a change, and takes its members for people whose feeds are of interest.
+/// Keeps a change; whom it names is noted later, once for all that came with it.
 fn keep(writer: &mut Writer<'_>, number: u32, change: &Change) -> Result<(), StoreError> {
     if !writer.add_change(number, change.id(), &change.encode())? {
         return Ok(());
@@ -198,20 +202,40 @@ fn keep(writer: &mut Writer<'_>, number: u32, change: &Change) -> Result<(), Sto
     if matches!(change.action(), Action::Remove(_) | Action::Leave) {
         writer.drop_rounds(number)?;
     }
-    let mut named: Vec<AccountId> = vec![*change.account()];
-    match change.action() {
-        Action::Create { members, .. } => named.extend(members),
-        Action::Add(account) => named.push(*account),
-        _ => {}
+    let mut due = writer.meta(DUE)?.unwrap_or_default();
+    let number = number.to_be_bytes();
+    if due.as_chunks::<4>().0.contains(&number) {
+        return Ok(());
     }
+    due.extend(number);
+    writer.set_meta(DUE, &due)
+}
+
+/// Takes whom the changes name that count, of groups of which some came, for people whose feeds are of
+/// interest. Whether there are more of them.
+pub(super) fn note_members(writer: &mut Writer<'_>) -> Result<bool, StoreError> {
+    let due = writer.meta(DUE)?.unwrap_or_default();
+    if due.is_empty() {
+        return Ok(false);
+    }
+    writer.set_meta(DUE, &[])?;
     let mut grown = false;
-    for account in named {
-        if writer.note_member(&account, number)? {
-            look_at_account(writer, &account)?;
-            grown = true;
+    for number in due.as_chunks::<4>().0 {
+        let number = u32::from_be_bytes(*number);
+        let group = writer.conversation_row(number)?.id;
+        // Until it is known how the group began, nothing counts: anybody could name anybody.
+        let Some(known) = Known::read(writer, number, &group)? else { continue };
+        for account in &known.named {
+            if writer.note_member(account, number)? {
+                look_at_account(writer, account)?;
+                grown = true;
+            }
         }
     }
-    if grown { ingest::regroup(writer) } else { Ok(()) }
+    if grown {
+        ingest::regroup(writer)?;
+    }
+    Ok(grown)
 }
 
 /// Who is written to in a group, if this person belongs to it: its members.
@@ -239,12 +263,15 @@ pub(super) fn handed(
     Ok(told.filter_map(find).map(|change| Inner::Change(change.encode())).collect())
 }
 
-/// A group whose beginning is known, and what counts of its changes.
+/// A group whose beginning is known.
 pub(super) struct Known {
     pub(super) number: u32,
     /// Whether newcomers are handed what was said before.
     pub(super) history: bool,
-    counting: Vec<Change>,
+    /// Whom changes that count name as members, whether they are still or not.
+    pub(super) named: BTreeSet<AccountId>,
+    /// Who took whom in when the group was there already.
+    added: BTreeSet<(AccountId, AccountId)>,
 }
 
 impl Known {
@@ -252,8 +279,21 @@ impl Known {
         let changes = read(writer.changes(number)?)?;
         let Some(state) = resolve(group, &changes) else { return Ok(None) };
         let counting: BTreeSet<&Digest> = state.counting.iter().collect();
-        let counting = changes.into_iter().filter(|change| counting.contains(change.id()));
-        Ok(Some(Self { number, history: state.history, counting: counting.collect() }))
+        let (mut named, mut added) = (BTreeSet::new(), BTreeSet::new());
+        for change in changes.iter().filter(|change| counting.contains(change.id())) {
+            match change.action() {
+                Action::Create { members, .. } => {
+                    named.insert(*change.account());
+                    named.extend(members);
+                }
+                Action::Add(account) => {
+                    named.insert(*account);
+                    added.insert((*change.account(), *account));
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(Self { number, history: state.history, named, added }))
     }
 
     /// The group of a conversation's id, if it is one.
@@ -262,22 +302,9 @@ impl Known {
         number.map_or(Ok(None), |number| Self::read(writer, number, group))
     }
 
-    /// Whether an account may be heard: somebody who might took it in.
-    pub(super) fn is_heard(&self, account: &AccountId) -> bool {
-        self.counting.iter().any(|change| match change.action() {
-            Action::Create { members, .. } => {
-                change.account() == account || members.contains(account)
-            }
-            Action::Add(added) => added == account,
-            _ => false,
-        })
-    }
-
     /// Whether somebody took an account into the group when it was there already.
     pub(super) fn took_in(&self, by: &AccountId, account: &AccountId) -> bool {
-        self.counting.iter().any(|change| {
-            change.account() == by && matches!(change.action(), Action::Add(one) if one == account)
-        })
+        self.added.contains(&(*by, *account))
     }
 }
 
@@ -289,7 +316,7 @@ pub(super) fn is_heard(
 ) -> Result<bool, StoreError> {
     let group = writer.conversation_row(number)?.id;
     match Known::read(writer, number, &group)? {
-        Some(known) => Ok(known.is_heard(account)),
+        Some(known) => Ok(known.named.contains(account)),
         // How it began is not known yet: contacts hand that on.
         None => Ok(writer.contact(account)?.is_some()),
     }

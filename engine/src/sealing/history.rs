@@ -134,7 +134,8 @@ fn take(
         return Ok(false);
     }
     let row = writer.row(feed)?.clone();
-    let author = row.origin.map(|origin| origin.account).filter(|author| group.is_heard(author));
+    let author =
+        row.origin.map(|origin| origin.account).filter(|author| group.named.contains(author));
     let (Some(_), Some(stored)) = (author, writer.entry(feed, seq)?) else { return Ok(false) };
     let payload = writer.payload_of(feed, &stored)?;
     let is_sealed = payload.is_none_or(|payload| kind_of(&payload) == Some(SEALED));

@@ -10,6 +10,7 @@ use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::key::{AccountId, FeedId, Seed, agreement_key};
 use crate::limits::{INTRODUCTIONS, RENEWALS};
 use crate::seal::{Acquaintance, Card, Inner, RosterKind, contact_secret, next_secret};
+use crate::sealing::carriers::renew_carriers;
 use crate::sealing::{
     Audience, Own, PREVIOUS, again, conversation_with, look_at_account, send, write_sealed,
 };
@@ -208,7 +209,7 @@ pub(super) fn tell_cards(writer: &mut Writer<'_>, own: &mut Own<'_>) -> Result<(
 /// Takes a card that a contact sends: its own new one, or somebody's whom it introduces.
 pub(super) fn take_card(
     writer: &mut Writer<'_>,
-    own: &Own<'_>,
+    own: &mut Own<'_>,
     number: u32,
     author: &AccountId,
     bytes: &[u8],
@@ -235,7 +236,9 @@ pub(super) fn take_card(
     row.generation = first_generation(mine.generation, card.generation);
     (row.confirmed, row.shares) = (None, Vec::new());
     row.card = bytes.to_vec();
-    writer.set_contact(&with, &row).map(drop)
+    writer.set_contact(&with, &row)?;
+    // By what carriers of the own feed show themselves that device knows as well.
+    renew_carriers(writer, own, true)
 }
 
 /// The other account of a conversation of two, and what is known of it.
@@ -349,7 +352,10 @@ pub(super) fn take_contact(
     // A later card of the person makes another beginning, which counts from further on.
     if told.generation > row.generation {
         let until = writer.known.minutes().saturating_add(PREVIOUS);
-        row.previous = Some((std::mem::replace(&mut row.secret, told.secret), until));
+        let before = std::mem::replace(&mut row.secret, told.secret);
+        // What was before a new card a device knows that was revoked.
+        let is_renewed = told.generation / RENEWALS == row.generation / RENEWALS;
+        row.previous = is_renewed.then_some((before, until));
         (row.generation, row.confirmed) = (told.generation, None);
     }
     row.card = told.card;

@@ -47,18 +47,25 @@ pub(crate) fn advance(
         opened = opened.max(writer.heads.log_len);
     }
     writer.set_meta(OPENED, &opened.to_be_bytes())?;
-    while left > 0
-        && let Some((feed, first, last)) = writer.next_scan()?
-    {
-        let until = last.min(first.saturating_add(CHUNK.min(left)).saturating_sub(1));
-        look_at(writer, own, feed, first, until)?;
-        writer.scan_again(feed, until.saturating_add(1), last)?;
-        left = left.saturating_sub(until.saturating_sub(first).saturating_add(1));
+    loop {
+        while left > 0
+            && let Some((feed, first, last)) = writer.next_scan()?
+        {
+            let until = last.min(first.saturating_add(CHUNK.min(left)).saturating_sub(1));
+            look_at(writer, own, feed, first, until)?;
+            writer.scan_again(feed, until.saturating_add(1), last)?;
+            left = left.saturating_sub(until.saturating_sub(first).saturating_add(1));
+        }
+        // What new members of a group said is looked at in the same step.
+        if left == 0 || !groups::note_members(writer)? {
+            break;
+        }
     }
     if left == 0 {
         return Ok(true);
     }
     groups::prove(writer)?;
+    groups::note_members(writer)?;
     history::settle(writer, own)?;
     renew(writer, own)?;
     kin::tell_cards(writer, own)?;

@@ -47,7 +47,7 @@ pub(crate) use links::{LinkRow, THEY, WE};
 pub(crate) use query::{find, profiles, run};
 pub(crate) use record::Kept;
 pub(crate) use sealed::{
-    ContactRow, ConversationRow, EpochRow, EpochState, Latest, OwnEpoch, OwnPrekey, SaidRow,
+    ContactRow, ConversationRow, EpochRow, EpochState, Found, Latest, OwnEpoch, OwnPrekey, SaidRow,
 };
 pub(crate) use snapshot::{ALL_PLACES, Snapshot};
 pub(crate) use tables::{ArrivalKind, FeedRow, OriginRow};

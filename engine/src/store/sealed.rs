@@ -24,6 +24,7 @@ pub(crate) use again::{Latest, OwnEpoch};
 pub(super) use cards::{CARDS_DUE, INTRODUCED};
 pub(super) use history::{HANDED, HANDED_ASIDE, HISTORY_DUE};
 pub(crate) use rows::{ContactRow, ConversationRow, EpochRow, EpochState, OwnPrekey, SaidRow};
+pub(crate) use said::Found;
 
 /// Stands before a change of which it is not known yet whether it counts for its account; a change
 /// begins otherwise.

@@ -4,7 +4,7 @@ use thistle_engine::key::{AccountId, Seed};
 use thistle_engine::{Added, InMemoryBackend, Node, Reader, Sent, Shared};
 
 use crate::common::{Device, account, setup, start};
-use crate::private::{carry, friends};
+use crate::private::{carry, friends, sibling};
 
 /// Ana knows bo and cy, who do not know each other.
 fn three() -> [Device; 3] {
@@ -118,6 +118,11 @@ fn a_device_that_is_revoked_learns_nothing_of_what_is_shared_afterwards() {
     assert_eq!(readers.len(), 3, "and she finds bundles by either");
     let named: Vec<bool> = readers.iter().map(|reader| reader.accounts.is_empty()).collect();
     assert_eq!(named, [false, true, false], "what the revoked device has names nobody");
+    let mut feeds = [bo.feed(), tablet.feed()];
+    feeds.sort();
+    let mut found = readers[1].feeds.clone();
+    found.sort();
+    assert_eq!(found, feeds, "and finds the feeds alone of whose device it was");
     for _ in 0..3 {
         carry(&mut bo, &mut tablet);
         carry(&mut bo, &mut phone);
@@ -148,4 +153,30 @@ fn a_device_that_is_revoked_learns_nothing_of_what_is_shared_afterwards() {
     for device in [&ana, &bo, &tablet] {
         device.check();
     }
+}
+
+#[test]
+fn an_own_device_that_is_told_of_a_contacts_new_card_forgets_what_was_shared_before() {
+    let [mut ana, mut bo] = friends([1, 2]);
+    let mut tablet = sibling(1);
+    tablet.node.lock_with(tablet.now, InMemoryBackend::new()).unwrap();
+    tablet.node.card(tablet.now).unwrap();
+    for _ in 0..2 {
+        carry(&mut tablet, &mut ana);
+    }
+    let before = shared(&tablet).secret;
+    bo.node.revoke(bo.now, &account(2), &another(21).feed()).unwrap();
+    bo.idle();
+    carry(&mut bo, &mut ana);
+    assert!(shared(&ana).secret != before, "ana has heard");
+    let account = bo.account();
+    assert!(ana.node.change_contact(ana.now, &account, Some("Bo"), true).unwrap());
+    ana.write("something new, so that her home has work");
+    for _ in 0..2 {
+        carry(&mut ana, &mut tablet);
+    }
+    let now = shared(&tablet);
+    assert!(now.secret != before, "and so has her tablet");
+    assert!(now.secret == shared(&ana).secret);
+    assert_eq!(now.previous, None, "bo's lost device knows that");
 }

@@ -6,6 +6,7 @@ use thistle_engine::content::{Carry, Content, Part, Receipt, ReceiptState, Seale
 use thistle_engine::entry::{EntryId, Header, Stub, window};
 use thistle_engine::key::{AccountId, FeedId, PrekeySecret, SLOT_BYTES, SecretKey, Seed};
 use thistle_engine::limits::INLINE_BYTES;
+use thistle_engine::policy::CarryClass;
 use thistle_engine::seal::{
     Acquaintance, Action, Card, Chain, Draft, Inner, Message, Place, Role, Roster, RosterKind,
     Slot, commit, pair_of, prekey_name,
@@ -613,4 +614,37 @@ fn who_was_not_taken_in_by_an_admin_is_not_heard_in_a_group() {
     let said = bo.reader().said(&Audience::Group(group), usize::MAX, &mut |_| true).unwrap();
     let authors: Vec<AccountId> = said.iter().map(|said| said.author).collect();
     assert_eq!(authors, [mallory.id()], "a plain member takes nobody in");
+}
+
+#[test]
+fn who_may_take_nobody_in_makes_nobodys_feed_be_carried() {
+    let (mut ana, mut bo, mut mallory, group, roster) = group_with_a_forger();
+    let [stranger, newcomer] = [6, 7].map(Forger::new);
+    for forger in [&stranger, &newcomer] {
+        hear(&mut ana, forger);
+        hear(&mut bo, forger);
+    }
+    let class = |device: &Device, forger: &Forger| {
+        let feeds = device.reader().feeds().unwrap();
+        feeds.into_iter().find(|info| info.feed == forger.feed()).unwrap().class
+    };
+    let parents = vec![group];
+    let by_mallory = |group, parents, action| {
+        let draft = Draft { group, account: mallory.id(), parents, action, time: 1 };
+        Inner::Change(draft.sign(&mallory.key).unwrap().encode())
+    };
+    let change = by_mallory(Some(group), parents, Action::Add(stranger.id()));
+    // Nor by changes of a group of which nobody knows how it began.
+    let other = by_mallory(Some([8; 32]), vec![[8; 32]], Action::Add(stranger.id()));
+    let unknown = Roster { id: [8; 32], ..roster.clone() };
+    mallory.speak(&bo, roster, &[change]);
+    mallory.speak(&bo, unknown, &[other]);
+    hear(&mut bo, &mallory);
+    assert_eq!(class(&bo, &stranger), CarryClass::Stranger);
+    let action = Action::Add(newcomer.id());
+    assert_eq!(ana.node.change_group(ana.now, &group, action).unwrap(), Changed::Done(group));
+    carry(&mut ana, &mut bo);
+    for device in [&ana, &bo] {
+        assert_eq!(class(device, &newcomer), CarryClass::Group, "she who may, does");
+    }
 }

@@ -25,6 +25,7 @@ mod mutate;
 mod private;
 mod recognition;
 mod requirements;
+mod revoked;
 mod room;
 mod sealed_bundles;
 mod session_costs;

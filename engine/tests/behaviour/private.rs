@@ -382,6 +382,52 @@ fn group() -> ([Device; 3], Digest) {
 }
 
 #[test]
+fn what_is_said_in_a_group_arrived_once_all_for_whom_it_was_sealed_have_it() {
+    let ([mut ana, mut bo, mut cy], group) = group();
+    let progress = |ana: &Device| {
+        let said = ana.reader().said(&Audience::Group(group), usize::MAX, &mut |_| true).unwrap();
+        said[0].progress.unwrap()
+    };
+    let read = |device: &mut Device| {
+        let found = device.reader().said(&Audience::Group(group), 1, &mut |_| true).unwrap();
+        let (feed, seq, _) = found[0].entry.unwrap();
+        device.node.mark_read(device.now, &[(feed, seq)]).unwrap();
+        device.idle();
+    };
+    tell_group(&mut ana, &group, "all here?");
+    carry(&mut ana, &mut bo);
+    assert_eq!(progress(&ana), Progress::Written, "one of two has it");
+    let head = ana.reader().newest_own().unwrap().unwrap().seq;
+    ana.node.note_carried(ana.now, head).unwrap();
+    assert_eq!(progress(&ana), Progress::Carried);
+    carry(&mut ana, &mut cy);
+    assert_eq!(progress(&ana), Progress::Delivered);
+    read(&mut bo);
+    carry(&mut ana, &mut bo);
+    assert_eq!(progress(&ana), Progress::Delivered, "one of two saw it");
+    read(&mut cy);
+    carry(&mut ana, &mut cy);
+    assert_eq!(progress(&ana), Progress::Read);
+    // Nobody waits for who came later, until it is forgotten for whom it was sealed.
+    let mut dora = Device::new(4);
+    dora.befriend(&mut ana);
+    ana.befriend(&mut dora);
+    carry(&mut ana, &mut dora);
+    let action = Action::Add(dora.account());
+    assert_eq!(ana.node.change_group(ana.now, &group, action).unwrap(), Changed::Done(group));
+    mix(&mut [&mut ana, &mut bo, &mut cy, &mut dora]);
+    assert_eq!((members(&dora).len(), progress(&ana)), (4, Progress::Read));
+    for _ in 0..181 {
+        ana.pass(24 * 60);
+    }
+    assert_eq!(progress(&ana), Progress::Carried);
+    // Nor for who left.
+    let action = Action::Remove(dora.account());
+    assert_eq!(ana.node.change_group(ana.now, &group, action).unwrap(), Changed::Done(group));
+    assert_eq!(progress(&ana), Progress::Read);
+}
+
+#[test]
 fn members_of_a_group_read_each_other_also_if_they_never_met() {
     let ([mut ana, mut bo, mut cy], group) = group();
     for device in [&ana, &bo, &cy] {

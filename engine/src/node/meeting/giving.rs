@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bundle::{Frame, Want, What, framed};
+use crate::content::{SEALED, is_structural, kind_of};
 use crate::entry::window;
 use crate::key::{FeedId, keyed, short_of};
 use crate::limits::{UNACKED_BYTES, UNACKED_NODE_BYTES};
@@ -217,7 +218,11 @@ impl Meeting {
         for run in rest.rev() {
             self.put_back(Job::Entries(number, run.0, run.1));
         }
-        let (cuts, next) = reader.cut(number, row.id, (first, last))?;
+        let is_veiled = self.may_veil(&row);
+        let is_told = |payload: &[u8]| {
+            !is_veiled || is_structural(payload) || kind_of(payload) == Some(SEALED)
+        };
+        let (cuts, next) = reader.cut(number, row.id, (first, last), &is_told)?;
         if next <= last {
             self.put_back(Job::Entries(number, next, last));
         }
@@ -259,7 +264,8 @@ impl Meeting {
         let snapshot = &reader.snapshot;
         let Some(number) = snapshot.number(&want.feed, 0)? else { return Ok(false) };
         let row = snapshot.row(number)?;
-        if !self.may_offer(&row) {
+        let is_asked = want.what == What::Entries && self.may_veil(&row);
+        if !self.may_offer(&row) && !is_asked {
             return Ok(false);
         }
         let run = (want.first.max(row.floor), want.last.min(row.head()));

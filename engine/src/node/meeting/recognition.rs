@@ -10,7 +10,8 @@ use crate::content::Carry;
 use crate::key::{AccountId, Context, Digest, FeedId, Seed, derive, keyed};
 use crate::limits::RECOGNITION_TAGS;
 use crate::node::Node;
-use crate::node::meeting::{Meeting, Stop};
+use crate::node::meeting::Meeting;
+use crate::node::meeting::doubtful::Doubtful;
 use crate::seal::{Says, Tag, carrier_secret, found, greeting_tags, recognition_secret, tag};
 use crate::session::{Greeting, Memory, Sentence, State, VERSION};
 use crate::store::{LinkRow, OriginRow, Snapshot, StoreError, THEY, WE};
@@ -21,6 +22,8 @@ use crate::time::Now;
 pub(super) struct Recognised {
     /// The contact that it is, or this person itself.
     with: Option<Candidate>,
+    /// The contact that it may be, if it shows only what a revoked device knows.
+    pub(super) doubtful: Option<Doubtful>,
     /// Whether it is known to have recognised this side.
     answered: bool,
     /// Whether it may carry the feeds of this person that only some may.
@@ -32,7 +35,7 @@ pub(super) struct Recognised {
     /// Whether nobody but a contact may hear anything.
     pub(super) secluded: bool,
     /// This person.
-    me: Option<AccountId>,
+    pub(super) me: Option<AccountId>,
 }
 
 /// Somebody who could be on the other side, or is.
@@ -43,10 +46,12 @@ struct Candidate {
     ours: Seed,
     /// By what they show themselves: the secret of now, and those that they may still or already use.
     theirs: Vec<Seed>,
+    /// By what they showed themselves before a device was revoked, which knows it too.
+    before: Option<Seed>,
 }
 
 /// What is remembered of a contact's sessions is kept under this.
-fn peer_of(account: &AccountId) -> [u8; 32] {
+pub(super) fn peer_of(account: &AccountId) -> [u8; 32] {
     derive(Context::Peer, account.as_bytes())
 }
 
@@ -134,6 +139,7 @@ impl Node {
         let snapshot = self.store.snapshot()?;
         let says = if meeting.opener { Says::Responder } else { Says::Opener };
         let people = candidates(&snapshot, meeting.recognised.me)?;
+        meeting.recognised.doubtful = doubtful(&snapshot, &people, &meeting.key, tags, says)?;
         if let Some(one) = who(people, &meeting.key, tags, says) {
             meeting.meet_with(&snapshot, one)?;
         }
@@ -226,7 +232,7 @@ impl Meeting {
         let account = one.account;
         self.recognised.listed =
             self.recognised.me == Some(account) || snapshot.is_listed(&account)?;
-        self.recognised.with = Some(one);
+        (self.recognised.with, self.recognised.doubtful) = (Some(one), None);
         self.report.with = Some(account);
         self.peer = peer_of(&account);
         (self.known, self.draw) = (true, u64::MAX);
@@ -237,14 +243,6 @@ impl Meeting {
     /// Whether the other side does not know yet who this is, although this side knows it.
     pub(super) fn is_unanswered(&self) -> bool {
         self.recognised.with.is_some() && !self.recognised.answered
-    }
-
-    /// Whether anything of the other side may be heard.
-    pub(super) fn expect_open(&self) -> Result<(), Stop> {
-        if self.recognised.is_shut() {
-            return Err(Stop::Ends(super::SessionEnding::NoContact));
-        }
-        Ok(())
     }
 }
 
@@ -263,6 +261,22 @@ fn who(people: Vec<Candidate>, session: &Digest, tags: &[u8], says: Says) -> Opt
     people.into_iter().zip(there).find(|(_, there)| *there).map(|(one, _)| one)
 }
 
+/// Who may be there, by what a revoked device knows; all are looked at.
+fn doubtful(
+    snapshot: &Snapshot,
+    people: &[Candidate],
+    session: &Digest,
+    tags: &[u8],
+    says: Says,
+) -> Result<Option<Doubtful>, StoreError> {
+    let wanted = people.iter().filter_map(|one| Some((one.account, one.before.as_ref()?)));
+    let (accounts, wanted): (Vec<AccountId>, Vec<Tag>) =
+        wanted.map(|(account, secret)| (account, tag(secret, session, says))).unzip();
+    let there = accounts.into_iter().zip(found(tags, &wanted)).find(|(_, there)| *there);
+    let Some((account, _)) = there else { return Ok(None) };
+    Ok(Some(Doubtful { account, listed: snapshot.is_listed(&account)?, told: false }))
+}
+
 /// Everybody who could be recognised: contacts, and this person's own other devices.
 fn candidates(snapshot: &Snapshot, me: Option<AccountId>) -> Result<Vec<Candidate>, StoreError> {
     let Some(me) = me else { return Ok(Vec::new()) };
@@ -270,15 +284,16 @@ fn candidates(snapshot: &Snapshot, me: Option<AccountId>) -> Result<Vec<Candidat
     let mut all = Vec::new();
     for (account, row) in snapshot.contacts()? {
         let ours = recognition_secret(&row.secret, &me, &account);
+        let of = |secret: &Seed| recognition_secret(secret, &account, &me);
+        let before = row.in_doubt(now);
         let secrets = row.in_use(now);
-        let theirs =
-            secrets.iter().map(|secret| recognition_secret(secret, &account, &me)).collect();
-        all.push(Candidate { account, ours, theirs });
+        let theirs = secrets.iter().filter(|secret| Some(*secret) != before).map(of).collect();
+        all.push(Candidate { account, ours, theirs, before: before.map(of) });
     }
     if let Some(secret) = snapshot.secret("agreement")?.and_then(|secret| secret.try_into().ok()) {
         let ours = recognition_secret(&Seed::new(secret), &me, &me);
         let theirs = vec![ours.clone()];
-        all.push(Candidate { account: me, ours, theirs });
+        all.push(Candidate { account: me, ours, theirs, before: None });
     }
     Ok(all)
 }

@@ -17,6 +17,7 @@ impl Node {
     pub(super) fn tell_first_state(&self, meeting: &mut Meeting) -> Result<(), Stop> {
         let snapshot = self.store.snapshot()?;
         meeting.make_scope(&snapshot)?;
+        self.tell_doubtful(meeting)?;
         let row = snapshot.link(&meeting.peer)?;
         let counters = !(meeting.known && row.theirs.is_some());
         self.tell_state(meeting, &snapshot, counters)?;
@@ -70,7 +71,12 @@ impl Node {
         }
         let first = meeting.heard.replace(state.clone()).is_none();
         let recognised = self.hear_answer(meeting, &state)?;
-        meeting.expect_open()?;
+        if meeting.opener && first {
+            self.tell_doubtful(meeting)?;
+        }
+        if !meeting.expect_open()? {
+            return Ok(());
+        }
         if recognised && !meeting.opener {
             // What was told before was for a stranger.
             meeting.make_scope(&self.store.snapshot()?)?;

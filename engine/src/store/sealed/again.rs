@@ -1,12 +1,15 @@
 //! What is kept so that something can be sealed again: which epochs did not open here, of which own
 //! epochs others said so, and what is to be sealed again for whom.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::key::{AccountId, FeedId};
 use crate::limits::EPOCH_DEVICES;
 use crate::store::sealed::{PLAIN, Place};
+use crate::store::snapshot::Snapshot;
 use crate::store::{StoreError, Writer};
 
 /// (own feed, epoch) to [`OwnEpoch`].
@@ -97,6 +100,25 @@ pub(super) fn found(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(AGAIN)?;
     txn.open_table(TURNS)?;
     Ok(())
+}
+
+impl Snapshot {
+    /// For whom the own epochs of a conversation were, as far as it is remembered.
+    pub(crate) fn own_epochs(
+        &self,
+        conversation: u32,
+    ) -> Result<BTreeMap<Place, Vec<AccountId>>, StoreError> {
+        let rows = self.txn.open_table(OWN_EPOCHS)?;
+        let mut all = BTreeMap::new();
+        for row in rows.iter()? {
+            let (place, row) = row?;
+            let row = OwnEpoch::decode(row.value())?;
+            if row.conversation == conversation {
+                all.insert(place.value(), row.accounts);
+            }
+        }
+        Ok(all)
+    }
 }
 
 impl Writer<'_> {

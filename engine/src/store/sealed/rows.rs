@@ -3,7 +3,7 @@
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::content::Prefix;
 use crate::key::{AccountId, Digest, FeedId, Seed};
-use crate::limits::{CARD_BYTES, EPOCH_MESSAGES, NAME_BYTES};
+use crate::limits::{CARD_BYTES, EPOCH_MESSAGES, NAME_BYTES, RENEWALS};
 use crate::seal::{RosterKind, next_secret};
 use crate::store::StoreError;
 
@@ -42,6 +42,14 @@ impl ContactRow {
         secrets.extend(previous.map(|(secret, _)| secret.clone()));
         secrets.push(self.secret.clone());
         secrets
+    }
+
+    /// Of these the one before, if a new card made it so and nothing was renewed since: the contact may
+    /// not have heard yet, and a device that was revoked knows it too.
+    pub(crate) fn in_doubt(&self, now: u64) -> Option<&Seed> {
+        let is_first = self.generation.is_multiple_of(RENEWALS) && self.confirmed.is_none();
+        let previous = self.previous.as_ref().filter(|(_, until)| is_first && now < *until);
+        previous.map(|(secret, _)| secret)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
