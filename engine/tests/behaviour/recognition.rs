@@ -7,6 +7,7 @@ use thistle_engine::bundle::{Frame, Want, What};
 use thistle_engine::content::Carry;
 use thistle_engine::key::FeedId;
 use thistle_engine::limits::RECOGNITION_TAGS;
+use thistle_engine::segment::UnverifiedSegment;
 use thistle_engine::session::{Greeting, Sentence, State, VERSION};
 use thistle_engine::{BundleRequest, SessionEnding};
 
@@ -343,6 +344,39 @@ fn whether_a_feed_is_held_is_told_to_nobody_who_may_not_ask() {
         frames.retain(|frame| frame[0] != 9);
     }
     assert_eq!(held, unheld);
+}
+
+#[test]
+fn a_segment_of_a_forked_feed_draws_nothing_from_who_may_not_tell_of_it() {
+    let [mut ana, mut bo, _] = restricted(Carry::Contacts);
+    let [mut copy, ..] = restricted(Carry::Contacts);
+    ana.write("one way");
+    copy.write("another way");
+    let first = meet_unknown(&mut ana, &mut bo, 92);
+    meet_unknown(&mut copy, &mut bo, 93);
+    let feed = ana.feed();
+    let held = bo.reader().feeds().unwrap().into_iter().find(|info| info.feed == feed).unwrap();
+    assert!(held.forked.is_some());
+    // Somebody has a part of it from another time.
+    let segments = |frames: Vec<Vec<u8>>| {
+        let of_feed = move |frame: &Vec<u8>| match Sentence::decode(frame) {
+            Ok(Sentence::Carried(Frame::Segment(bytes))) => {
+                UnverifiedSegment::decode(bytes).unwrap().feed == feed
+            }
+            Ok(Sentence::Carried(Frame::Fork(_))) => true,
+            _ => false,
+        };
+        frames.into_iter().filter(of_feed).collect::<Vec<_>>()
+    };
+    let part = segments(first.frames(true)).pop().unwrap();
+    let mut peer = Peer::meet(&mut bo, false, true, &[94; 32]);
+    let tags = &[3; 1_024];
+    peer.say(&Sentence::Greeting(Greeting { first: 1, last: VERSION, features: 0, tags }));
+    let state = State { digest: 1, count: 3, tag: [0; 8], memory: None, counters: None };
+    peer.say(&Sentence::State(state));
+    peer.say(&Sentence::decode(&part).unwrap());
+    peer.pass(1_000);
+    assert_eq!(segments(peer.frames()), Vec::<Vec<u8>>::new());
 }
 
 #[test]

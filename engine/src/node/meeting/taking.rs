@@ -187,8 +187,10 @@ impl Node {
     fn answer_fork(&self, meeting: &mut Meeting, segment: &Incoming) -> Result<(), StoreError> {
         let snapshot = self.store.snapshot()?;
         let Some(number) = snapshot.number(&segment.feed, 0)? else { return Ok(()) };
-        let Some(fork) = snapshot.row(number)?.fork_seq else { return Ok(()) };
-        if !meeting.given_forks.insert(number) {
+        let row = snapshot.row(number)?;
+        let Some(fork) = row.fork_seq else { return Ok(()) };
+        // Who has a part of a feed may still be nobody who is told of it.
+        if !meeting.may_offer(&row) || !meeting.given_forks.insert(number) {
             return Ok(());
         }
         meeting.jobs.push_back(Job::Fork(number));
