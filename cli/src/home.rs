@@ -539,9 +539,41 @@ pub(crate) fn has_room(home: &Path) -> bool {
 
 /// Takes 32 secret bytes from the system.
 pub(crate) fn fresh_seed() -> Result<Seed, CliError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(bytes.as_mut()).map_err(|error| {
+    random().map(|bytes| Seed::new(*bytes))
+}
+
+/// Takes random bytes from the system; without them nothing is done.
+pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, CliError> {
+    drawn_by(getrandom::fill)
+}
+
+fn drawn_by<const N: usize>(
+    fill: impl FnOnce(&mut [u8]) -> Result<(), getrandom::Error>,
+) -> Result<Zeroizing<[u8; N]>, CliError> {
+    let mut bytes = Zeroizing::new([0; N]);
+    fill(bytes.as_mut()).map_err(|error| {
         CliError::new(Kind::Store, "the system gives no random numbers").because(&error)
     })?;
-    Ok(Seed::new(*bytes))
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_random_numbers_nothing_is_made_and_the_user_hears_why() {
+        let refused = drawn_by::<32>(|bytes| {
+            bytes.fill(7);
+            Err(getrandom::Error::UNSUPPORTED)
+        });
+        let error = refused.expect_err("no numbers, no secret");
+        assert_eq!(
+            (error.code(), error.to_string()),
+            (3, "the system gives no random numbers".to_owned())
+        );
+        let drawn =
+            [random::<32>(), random::<32>()].map(|drawn| drawn.expect("the system gives some"));
+        assert_ne!(drawn[0], drawn[1]);
+    }
 }

@@ -17,6 +17,7 @@ use thistle_transports::{BUNDLE_SUFFIX, Folder, FolderError, write_file};
 
 use crate::args;
 use crate::context::Context;
+use crate::home;
 use crate::host::Given;
 use crate::log;
 use crate::names::People;
@@ -326,11 +327,8 @@ impl Target {
             return Ok(Self::File(path.to_owned()));
         }
         let folder = Folder::open(path).map_err(|error| not_written(&error))?;
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            CliError::new(Kind::Store, "the system gives no random numbers").because(&error)
-        })?;
-        Ok(Self::Folder(folder, format!("{}{BUNDLE_SUFFIX}", view::hex(&bytes))))
+        let bytes = home::random::<8>()?;
+        Ok(Self::Folder(folder, format!("{}{BUNDLE_SUFFIX}", view::hex(&*bytes))))
     }
 
     fn write(

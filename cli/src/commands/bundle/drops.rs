@@ -27,6 +27,7 @@ use crate::commands::bundle::sealed::{
 };
 use crate::commands::bundle::{Watched, not_written};
 use crate::context::Context;
+use crate::home;
 use crate::outcome::{CliError, Kind};
 use crate::progress::Progress;
 use crate::when;
@@ -98,7 +99,7 @@ pub(crate) fn leave(
             let plan = plan(ctx, &reader, with_note(parts, leaving.own), Some(quota))?;
             left.bytes += plan.size();
             left.gathered = sum(&[left.gathered, plan.gathered()]);
-            let name = sealed_name(&random()?);
+            let name = sealed_name(&*home::random()?);
             left.written.push(write(ctx, plan, |fill| folder.write(&name, fill))?);
         }
     }
@@ -292,7 +293,7 @@ pub(crate) fn plan<'a>(
     parts: Vec<Part>,
     limit: Option<u64>,
 ) -> Result<Plan<'a>, CliError> {
-    let plan = Plan::new(reader, parts, limit, &Seed::new(random()?));
+    let plan = Plan::new(reader, parts, limit, &home::fresh_seed()?);
     plan.map_err(|fault| not_sealed(ctx, &fault))
 }
 
@@ -328,15 +329,6 @@ pub(crate) fn write(
 
 /// What fills a file.
 type Fill<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
-
-/// Fresh random bytes.
-fn random<const N: usize>() -> Result<[u8; N], CliError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        CliError::new(Kind::Store, "the system gives no random numbers").because(&error)
-    })?;
-    Ok(bytes)
-}
 
 /// What a bundle that cannot be sealed means for the user.
 fn not_sealed(ctx: &Context, fault: &SealFault) -> CliError {
