@@ -204,6 +204,22 @@ fn lock_ends_whoever_listens_and_listen_takes_an_open_home_over() {
 }
 
 #[test]
+fn private_texts_are_found_in_a_locked_home_and_are_nowhere_on_its_disk() {
+    let world = locked();
+    let bo = world.home("bo");
+    let card = crate::private::card(&bo);
+    let call = |words: &[&str]| with(&world, "ana", "one", words).ok();
+    call(&["contact", "add", &card, "--name", "Bo", "--verified"]);
+    for number in [7, 8] {
+        call(&["write", "--to", "Bo", &planted(number)]);
+    }
+    let found = call(&["query", "--with", "Bo", "--text", &planted(7)]);
+    assert!(found.contains(&planted(7)) && !found.contains(&planted(8)), "{found}");
+    assert_eq!(leak(&world.path("ana")), None);
+    world.at("ana", &["query", "--with", "Bo"]).fails(7);
+}
+
+#[test]
 fn a_thousand_texts_are_nowhere_on_the_disk() {
     let world = locked();
     let source = tempfile::tempdir().unwrap();
