@@ -301,6 +301,7 @@ const NOT_IN_VECTORS: &[&str] = &[
     "GROUPS",
     "GROUP_ASIDE",
     "HISTORY_MESSAGES",
+    "HISTORY_WAITING",
     "GROUP_CHANGES",
     "GROUP_MEMBERS",
     "GROUP_PARENTS",

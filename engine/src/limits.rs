@@ -122,8 +122,10 @@ pub const UNREADABLE_TOLD: u64 = 32;
 pub const UNREADABLE_DAY: u64 = 16;
 /// Most messages that are sealed again for a contact in a day, and of one epoch.
 pub const SEALED_AGAIN: u64 = 128;
-/// Newest messages of a group that a newcomer is handed, and most that one contact hands on and that wait.
+/// Newest messages of a group that a newcomer is handed.
 pub const HISTORY_MESSAGES: u64 = 256;
+/// Messages that one contact handed on and that wait until they can be placed.
+pub const HISTORY_WAITING: u64 = 1_024;
 /// People whom one contact introduced and who are no contacts yet.
 pub const INTRODUCTIONS: u64 = 16;
 /// Renewals of what two contacts share, at most, between two new cards of theirs.

@@ -5,7 +5,7 @@ use crate::content::Carry;
 use crate::key::{AccountId, Seed};
 use crate::own::carry_secret;
 use crate::seal::{Inner, RosterKind, pair_of};
-use crate::sealing::{Audience, Own, conversation_with, send};
+use crate::sealing::{Audience, DAY, Own, conversation_with, send};
 use crate::store::{ConversationRow, StoreError, Writer};
 
 /// What the other side of a conversation is told when an epoch begins, if it may carry the own feed.
@@ -91,6 +91,30 @@ pub(crate) fn renew_carriers(
         }
     }
     tell_new(writer, own)
+}
+
+/// The mark that somebody knows by what carriers of the own feed show themselves who is none any more.
+const DUE: &str = "carriers due";
+/// The minute, plus one, in which they were told something new for that reason.
+const RENEWED: &str = "carriers renewed";
+
+/// Notes that carriers of the own feed are to show themselves by something new.
+pub(super) fn owe_renewal(writer: &mut Writer<'_>) -> Result<(), StoreError> {
+    writer.set_meta(DUE, &[1])
+}
+
+/// Tells carriers of the own feed something new if that is due; once a day, however often others say
+/// that it is.
+pub(super) fn renew_if_due(writer: &mut Writer<'_>, own: &mut Own<'_>) -> Result<(), StoreError> {
+    let last = writer.meta(RENEWED)?.and_then(|row| row.try_into().ok());
+    let (last, now) = (last.map_or(0, u64::from_be_bytes), writer.known.minutes());
+    let is_due = writer.meta(DUE)? == Some(vec![1]);
+    if !is_due || (last > 0 && now.saturating_add(1) < last.saturating_add(DAY)) {
+        return Ok(());
+    }
+    writer.set_meta(DUE, &[0])?;
+    writer.set_meta(RENEWED, &now.saturating_add(1).to_be_bytes())?;
+    renew_carriers(writer, own, true)
 }
 
 /// Tells contacts who may carry the own feed, and were told nothing yet, as soon as it can be sealed

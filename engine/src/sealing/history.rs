@@ -10,7 +10,7 @@ use std::collections::btree_map::Entry;
 
 use crate::content::{SEALED, kind_of};
 use crate::key::AccountId;
-use crate::limits::{EPOCH_MESSAGES, HISTORY_MESSAGES};
+use crate::limits::{EPOCH_MESSAGES, HISTORY_MESSAGES, HISTORY_WAITING};
 use crate::seal::{Action, Again, Inner};
 use crate::sealing::groups::Known;
 use crate::sealing::opening::Opened;
@@ -87,7 +87,7 @@ pub(super) fn hear(
     let kept = if life > 0 { life.min(PREVIOUS) } else { PREVIOUS };
     let until = writer.known.minutes().saturating_add(kept);
     let text = Inner::Again(said).encode();
-    writer.put_handed_aside((until, conversation), &text, HISTORY_MESSAGES)
+    writer.put_handed_aside((until, conversation), &text, HISTORY_WAITING)
 }
 
 /// Places what was handed on and put aside, as far as that can be done now.
@@ -133,17 +133,23 @@ fn take(
     if !group.took_in(by, &mine) || !writer.is_held(feed)? {
         return Ok(false);
     }
-    let row = writer.row(feed)?.clone();
-    let author =
-        row.origin.map(|origin| origin.account).filter(|author| group.named.contains(author));
-    let (Some(_), Some(stored)) = (author, writer.entry(feed, seq)?) else { return Ok(false) };
+    let origin = writer.row(feed)?.origin;
+    let author = origin.map(|origin| origin.account).filter(|author| group.named.contains(author));
+    let (Some(author), Some(stored)) = (author, writer.entry(feed, seq)?) else {
+        return Ok(false);
+    };
     let payload = writer.payload_of(feed, &stored)?;
+    // Of an entry that is not here nobody would notice that its time is over.
+    if payload.is_none() && stored.kept.stub.ttl > 0 && !stored.kept.state.is_final() {
+        return Ok(false);
+    }
     let is_sealed = payload.is_none_or(|payload| kind_of(&payload) == Some(SEALED));
     let is_gone = stored.kept.state.is_final()
         || writer.is_retracted(feed, seq)?
         || writer.is_deleted(feed, seq)?;
     let is_it = is_sealed && !is_gone && stored.id.prefix() == said.prefix;
-    if row.own == 0 && is_it && !writer.is_said((feed, seq))? {
+    // What this person said nobody else knows better; and it would be handed on as its own.
+    if author != mine && is_it && !writer.is_said((feed, seq))? {
         let (inner, ttl) = (Inner::Content(said.content), stored.kept.stub.ttl);
         let place = (feed, seq, said.prefix);
         keep_said(writer, own, group.number, place, &inner, ttl)?;

@@ -10,9 +10,9 @@ use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::key::{AccountId, FeedId, Seed, agreement_key};
 use crate::limits::{INTRODUCTIONS, RENEWALS};
 use crate::seal::{Acquaintance, Card, Inner, RosterKind, contact_secret, next_secret};
-use crate::sealing::carriers::renew_carriers;
 use crate::sealing::{
-    Audience, Own, PREVIOUS, again, conversation_with, look_at_account, send, write_sealed,
+    Audience, Own, PREVIOUS, again, carriers, conversation_with, look_at_account, send,
+    write_sealed,
 };
 use crate::store::{ContactRow, ConversationRow, EpochRow, StoreError, Writer};
 
@@ -238,7 +238,7 @@ pub(super) fn take_card(
     row.card = bytes.to_vec();
     writer.set_contact(&with, &row)?;
     // By what carriers of the own feed show themselves that device knows as well.
-    renew_carriers(writer, own, true)
+    carriers::owe_renewal(writer)
 }
 
 /// The other account of a conversation of two, and what is known of it.

@@ -70,6 +70,7 @@ pub(crate) fn advance(
     renew(writer, own)?;
     kin::tell_cards(writer, own)?;
     kin::tell_contacts(writer, own)?;
+    carriers::renew_if_due(writer, own)?;
     carriers::tell_new(writer, own)?;
     groups::tell_changes(writer, own)?;
     history::hand_on(writer, own)?;

@@ -1,9 +1,12 @@
 //! Cards that others hand on: introductions by a contact, and a new card after a device was revoked.
 
-use thistle_engine::key::{AccountId, Seed};
+use thistle_engine::content::{Carry, Content};
+use thistle_engine::key::{AccountId, PrekeySecret, Seed};
+use thistle_engine::seal::{Card, Inner};
 use thistle_engine::{Added, InMemoryBackend, Node, Reader, Sent, Shared};
 
 use crate::common::{Device, account, setup, start};
+use crate::hostile_members::{Forger, hear};
 use crate::private::{carry, friends, sibling};
 
 /// Ana knows bo and cy, who do not know each other.
@@ -179,4 +182,32 @@ fn an_own_device_that_is_told_of_a_contacts_new_card_forgets_what_was_shared_bef
     assert!(now.secret != before, "and so has her tablet");
     assert!(now.secret == shared(&ana).secret);
     assert_eq!(now.previous, None, "bo's lost device knows that");
+}
+
+#[test]
+fn a_contact_with_ever_new_cards_makes_a_reader_write_once_a_day() {
+    let mut ana = Device::carried(1, Carry::Contacts);
+    let mut others: Vec<Device> = (10..18).map(Device::new).collect();
+    for other in &mut others {
+        ana.befriend(other);
+        let bundle = other.bundle_all();
+        ana.read(&bundle);
+        ana.idle();
+        ana.tell(other.account(), "hello");
+    }
+    let mut mallory = Forger::new(3);
+    mallory.befriend(&mut ana);
+    mallory.write(&Content::Prekey(PrekeySecret::from_seed(Seed::new([5; 32])).public()));
+    hear(&mut ana, &mallory);
+    let head = |device: &Device| device.export(&device.feed()).len();
+    let before = head(&ana);
+    for generation in 1..40 {
+        let (_, card) = Card::issue(&mallory.account, generation, mallory.feed(), None);
+        let roster = mallory.roster(&ana);
+        mallory.speak(&ana, roster, &[Inner::Introduction(card.encode())]);
+        hear(&mut ana, &mallory);
+    }
+    // Each contact is told once, and hears once more of an epoch that begins.
+    assert!(head(&ana) > before, "the first new card counts");
+    assert!(head(&ana) <= before + 2 * others.len() + 8, "{before} {}", head(&ana));
 }

@@ -4,7 +4,7 @@
 
 use thistle_engine::content::{Content, Ranges};
 use thistle_engine::key::{AccountId, FeedId, PrekeySecret, Seed};
-use thistle_engine::limits::HISTORY_MESSAGES;
+use thistle_engine::limits::{HISTORY_MESSAGES, HISTORY_WAITING};
 use thistle_engine::seal::{Action, Again, Draft, Inner, Roster, RosterKind};
 use thistle_engine::{Audience, Changed, Said, Sent, Written};
 
@@ -308,6 +308,46 @@ fn nothing_is_put_into_the_place_of_what_was_said_otherwise_or_by_others() {
 }
 
 #[test]
+fn nobody_is_told_what_they_said_on_another_device_of_their_own() {
+    let mut scene = Handed::known(true, true);
+    let mut phone = crate::private::sibling(2);
+    phone.node.card(phone.now).unwrap();
+    for _ in 0..2 {
+        carry(&mut phone, &mut scene.bo);
+        carry(&mut phone, &mut scene.ana);
+    }
+    let told = [(scene.bo.account(), phone.feed())];
+    scene.ana.node.accept_devices(scene.ana.now, &told).unwrap();
+    scene.ana.tell(scene.bo.account(), "one more");
+    carry(&mut scene.ana, &mut phone);
+    carry(&mut phone, &mut scene.bo);
+    // A receipt of the other device is sealed, and nothing that was said.
+    let own = phone.export(&phone.feed());
+    let is_sealed = |bytes: &Vec<u8>| matches!(Content::decode(bytes), Ok(Content::Sealed(_)));
+    let receipt = own.iter().rfind(|entry| entry.3.as_ref().is_some_and(is_sealed)).unwrap();
+    let place = (phone.feed(), receipt.1, *receipt.2.first_chunk().unwrap());
+    scene.tell_of(place, "what bo never said");
+    assert_eq!(scene.shown(), []);
+}
+
+#[test]
+fn what_was_said_in_several_groups_is_handed_on_at_once() {
+    let ([mut ana, mut bo, mut dora], first) = three(true);
+    let made = ana.node.create_group(ana.now, "two", &[bo.account()], true).unwrap();
+    let Changed::Done(second) = made else { panic!("no group") };
+    carry(&mut ana, &mut bo);
+    for number in 0..150 {
+        tell_group(&mut bo, &first, &format!("one {number}"));
+        tell_group(&mut bo, &second, &format!("two {number}"));
+    }
+    carry(&mut ana, &mut bo);
+    add(&mut ana, &first, dora.account());
+    add(&mut ana, &second, dora.account());
+    mix(&mut [&mut ana, &mut bo, &mut dora]);
+    assert_eq!((all(&dora, &first).len(), all(&dora, &second).len()), (150, 150));
+}
+
+#[test]
 fn what_comes_before_the_group_is_known_waits_also_under_another_key() {
     let mut scene = Handed::begin(true, true);
     scene.mallory.befriend(&mut scene.bo);
@@ -382,9 +422,12 @@ fn so_much_of_one_contact_waits_and_not_for_ever() {
         let content = Content::Post(said(&format!("junk {number}")));
         Inner::Again(Again { conversation, feed, seq: seq + number, prefix, content })
     };
-    let words: Vec<Inner> = (0..HISTORY_MESSAGES).map(junk).collect();
-    let roster = scene.mallory.roster(&scene.bo);
-    scene.mallory.speak(&scene.bo, roster, &words);
+    let words: Vec<Inner> = (0..HISTORY_WAITING).map(junk).collect();
+    // More than an epoch holds.
+    for words in words.chunks(512) {
+        let roster = scene.mallory.roster(&scene.bo);
+        scene.mallory.speak(&scene.bo, roster, words);
+    }
     hear(&mut scene.bo, &scene.mallory);
     scene.tell(feed, &sealed, "no room");
     assert_eq!(scene.shown(), []);
